@@ -1,0 +1,262 @@
+//! The agent's own metrics, and the series it derives from what it scrapes.
+
+use crate::{Emitter::Agent, Kind, Metric, Unit, buckets, label, metric};
+
+const ROUTE: &[&str] = &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE];
+const TARGET: &[&str] = &[label::TARGET];
+
+/// The agent's release, always 1.
+pub const BUILD_INFO: Metric = metric(
+    "outrigger.build_info",
+    "outrigger_build_info",
+    Kind::Gauge,
+    Unit::One,
+    &[label::VERSION],
+    Agent,
+    "The agent's release; always 1.",
+);
+
+/// Whether the last scrape of a target worked.
+pub const TARGET_UP: Metric = metric(
+    "outrigger.target.up",
+    "outrigger_target_up",
+    Kind::Gauge,
+    Unit::One,
+    TARGET,
+    Agent,
+    "1 if the last scrape of the target worked, else 0.",
+);
+
+/// Scrapes by outcome.
+pub const SCRAPES: Metric = metric(
+    "outrigger.scrapes",
+    "outrigger_scrapes_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::TARGET, label::OUTCOME],
+    Agent,
+    "Scrapes of a target, by outcome (success or failure).",
+);
+
+/// Time of one scrape, parsing included.
+pub const SCRAPE_DURATION: Metric = metric(
+    "outrigger.scrape.duration",
+    "outrigger_scrape_duration_seconds",
+    Kind::Histogram(buckets::OPERATION_SECONDS),
+    Unit::Seconds,
+    TARGET,
+    Agent,
+    "Duration of scrapes, parsing included.",
+);
+
+/// Samples on the last page.
+pub const SCRAPE_SAMPLES: Metric = metric(
+    "outrigger.scrape.samples",
+    "outrigger_scrape_samples",
+    Kind::Gauge,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Samples on the target's last page.",
+);
+
+/// Lines that no parser could read.
+pub const SCRAPE_BAD_LINES: Metric = metric(
+    "outrigger.scrape.bad_lines",
+    "outrigger_scrape_bad_lines_total",
+    Kind::Counter,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Lines of scraped pages that could not be parsed and were skipped.",
+);
+
+/// Series held in memory.
+pub const SERIES: Metric = metric(
+    "outrigger.series",
+    "outrigger_series",
+    Kind::Gauge,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Series of the target that the agent keeps.",
+);
+
+/// Samples that found no room.
+pub const SAMPLES_DROPPED: Metric = metric(
+    "outrigger.samples.dropped",
+    "outrigger_samples_dropped_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::TARGET, label::REASON],
+    Agent,
+    "Samples that were not kept, by reason (series_limit, page_limit, route_limit).",
+);
+
+/// Whether a collector's last reading worked.
+pub const COLLECTOR_SUCCESS: Metric = metric(
+    "outrigger.collector.success",
+    "outrigger_collector_success",
+    Kind::Gauge,
+    Unit::One,
+    &[label::COLLECTOR],
+    Agent,
+    "1 if the collector's last reading worked, else 0.",
+);
+
+/// Time of a collector's last reading.
+pub const COLLECTOR_DURATION: Metric = metric(
+    "outrigger.collector.duration",
+    "outrigger_collector_duration_seconds",
+    Kind::Gauge,
+    Unit::Seconds,
+    &[label::COLLECTOR],
+    Agent,
+    "Duration of the collector's last reading.",
+);
+
+/// Time of one tick.
+pub const TICK_DURATION: Metric = metric(
+    "outrigger.tick.duration",
+    "outrigger_tick_duration_seconds",
+    Kind::Histogram(buckets::OPERATION_SECONDS),
+    Unit::Seconds,
+    &[],
+    Agent,
+    "Duration of the agent's ticks, from the first collector to the last verdict.",
+);
+
+/// Requests per second on a route.
+pub const ROUTE_REQUEST_RATE: Metric = metric(
+    "outrigger.route.request_rate",
+    "outrigger_route_request_rate",
+    Kind::Gauge,
+    Unit::One,
+    ROUTE,
+    Agent,
+    "Requests per second on the route, over the agent's short window.",
+);
+
+/// Share of failed requests on a route.
+pub const ROUTE_ERROR: Metric = metric(
+    "outrigger.route.error",
+    "outrigger_route_error_ratio",
+    Kind::Gauge,
+    Unit::Ratio,
+    ROUTE,
+    Agent,
+    "Share of the route's requests that failed (5xx, panic), over the agent's short window.",
+);
+
+/// Latency quantiles of a route.
+pub const ROUTE_LATENCY: Metric = metric(
+    "outrigger.route.latency",
+    "outrigger_route_latency_seconds",
+    Kind::Gauge,
+    Unit::Seconds,
+    &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE, label::PERCENTILE],
+    Agent,
+    "Latency quantiles of the route (p50, p95, p99), interpolated in its buckets over the agent's short window.",
+);
+
+/// How far a route is from its normal.
+pub const ANOMALY_SCORE: Metric = metric(
+    "outrigger.anomaly.score",
+    "outrigger_anomaly_score",
+    Kind::Gauge,
+    Unit::One,
+    &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE, label::SIGNAL],
+    Agent,
+    "Deviation of the route from its own baseline in robust standard deviations; absent during warm-up.",
+);
+
+/// Routes whose baseline is still being learnt.
+pub const ROUTES_WARMING_UP: Metric = metric(
+    "outrigger.routes.warming_up",
+    "outrigger_routes_warming_up",
+    Kind::Gauge,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Routes with traffic whose baseline is still being learnt, so that nothing is flagged on them.",
+);
+
+/// Routes that the detector watches.
+pub const ROUTES: Metric = metric(
+    "outrigger.routes",
+    "outrigger_routes",
+    Kind::Gauge,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Routes that the agent watches.",
+);
+
+/// Whether an incident is open on a target.
+pub const INCIDENT_OPEN: Metric = metric(
+    "outrigger.incident.open",
+    "outrigger_incident_open",
+    Kind::Gauge,
+    Unit::One,
+    TARGET,
+    Agent,
+    "1 while an incident is open on the target, else 0.",
+);
+
+/// Incidents opened since the agent's start.
+pub const INCIDENTS: Metric = metric(
+    "outrigger.incidents",
+    "outrigger_incidents_total",
+    Kind::Counter,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Incidents opened on the target since the agent's start.",
+);
+
+/// OTLP pushes by outcome.
+pub const OTLP_EXPORTS: Metric = metric(
+    "outrigger.otlp.exports",
+    "outrigger_otlp_exports_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::OUTCOME],
+    Agent,
+    "OTLP export requests, by outcome (success or failure).",
+);
+
+/// Data points that never reached the OTLP endpoint.
+pub const OTLP_DROPPED: Metric = metric(
+    "outrigger.otlp.dropped_points",
+    "outrigger_otlp_dropped_points_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::REASON],
+    Agent,
+    "Data points that were not delivered over OTLP, by reason (queue_full, rejected, retries_exhausted).",
+);
+
+/// This module's metrics.
+pub const ALL: &[Metric] = &[
+    BUILD_INFO,
+    TARGET_UP,
+    SCRAPES,
+    SCRAPE_DURATION,
+    SCRAPE_SAMPLES,
+    SCRAPE_BAD_LINES,
+    SERIES,
+    SAMPLES_DROPPED,
+    COLLECTOR_SUCCESS,
+    COLLECTOR_DURATION,
+    TICK_DURATION,
+    ROUTE_REQUEST_RATE,
+    ROUTE_ERROR,
+    ROUTE_LATENCY,
+    ANOMALY_SCORE,
+    ROUTES_WARMING_UP,
+    ROUTES,
+    INCIDENT_OPEN,
+    INCIDENTS,
+    OTLP_EXPORTS,
+    OTLP_DROPPED,
+];

@@ -1,0 +1,15 @@
+//! Default bucket bounds. Each can be replaced per metric when the library is installed.
+
+/// Requests, in seconds: the bounds that OpenTelemetry advises for HTTP durations, and 0.2, the default objective.
+pub const REQUEST_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Database operations, cache loads and pool waits, in seconds: OpenTelemetry's advice for database durations.
+pub const OPERATION_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// Background tasks, in seconds.
+pub const TASK_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
+
+/// Request and response bodies, in bytes: 256 B to 16 MiB in steps of four.
+pub const BODY_BYTES: &[f64] =
+    &[256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];

@@ -1,0 +1,97 @@
+//! Label names and their closed value sets.
+
+/// The request method: a well-known one in capitals, or [`OTHER_METHOD`].
+pub const HTTP_REQUEST_METHOD: &str = "http_request_method";
+/// The route template that matched, such as `/products/{id}`, or [`UNMATCHED_ROUTE`]. Never a raw path.
+pub const HTTP_ROUTE: &str = "http_route";
+/// The status code that was sent, in three digits; absent when no response was made.
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http_response_status_code";
+/// `http` or `https`.
+pub const URL_SCHEME: &str = "url_scheme";
+/// What failed, in few words: a status code, an error class, `cancelled`, `panic`; absent on success.
+pub const ERROR_TYPE: &str = "error_type";
+
+/// `postgresql`, `mysql`, `mariadb`, `sqlite`, `redis`, ...
+pub const DB_SYSTEM_NAME: &str = "db_system_name";
+/// The statement's verb in capitals, such as `SELECT`, or [`OTHER`].
+pub const DB_OPERATION_NAME: &str = "db_operation_name";
+/// The table or collection, or [`OTHER`] past the cap; absent when the statement names none.
+pub const DB_COLLECTION_NAME: &str = "db_collection_name";
+/// The database, where the caller names it.
+pub const DB_NAMESPACE: &str = "db_namespace";
+/// The name that the service gave its connection pool.
+pub const DB_CLIENT_CONNECTION_POOL_NAME: &str = "db_client_connection_pool_name";
+/// `idle` or `used`.
+pub const DB_CLIENT_CONNECTION_STATE: &str = "db_client_connection_state";
+
+/// The name that the service gave its cache.
+pub const CACHE_NAME: &str = "cache_name";
+/// `hit` or `miss`.
+pub const CACHE_RESULT: &str = "cache_result";
+/// Why an entry left: `expired`, `explicit`, `replaced`, `size`.
+pub const CACHE_EVICTION_CAUSE: &str = "cache_eviction_cause";
+
+/// `user`, `system`.
+pub const CPU_MODE: &str = "cpu_mode";
+/// `used`, `free`.
+pub const SYSTEM_MEMORY_STATE: &str = "system_memory_state";
+
+/// The metric that a bookkeeping counter speaks of.
+pub const METRIC: &str = "metric";
+/// What the agent scrapes, as `host:port`; [`SELF_TARGET`] is the agent itself.
+pub const TARGET: &str = "target";
+/// `p50`, `p95` or `p99`.
+pub const PERCENTILE: &str = "percentile";
+/// `success` or `failure`.
+pub const OUTCOME: &str = "outcome";
+/// A collector of the agent: `host`, `process`, `scrape`.
+pub const COLLECTOR: &str = "collector";
+/// A release, as `1.2.3`.
+pub const VERSION: &str = "version";
+/// What an incident or a verdict is about: `latency` or `errors`.
+pub const SIGNAL: &str = "signal";
+/// A reason out of a closed set that the metric's help names.
+pub const REASON: &str = "reason";
+/// The service's name, from `OTEL_SERVICE_NAME` or the program's name.
+pub const SERVICE_NAME: &str = "service_name";
+/// The service's release.
+pub const SERVICE_VERSION: &str = "service_version";
+
+/// Every label name of the catalogue.
+pub const ALL: &[&str] = &[
+    HTTP_REQUEST_METHOD,
+    HTTP_ROUTE,
+    HTTP_RESPONSE_STATUS_CODE,
+    URL_SCHEME,
+    ERROR_TYPE,
+    DB_SYSTEM_NAME,
+    DB_OPERATION_NAME,
+    DB_COLLECTION_NAME,
+    DB_NAMESPACE,
+    DB_CLIENT_CONNECTION_POOL_NAME,
+    DB_CLIENT_CONNECTION_STATE,
+    CACHE_NAME,
+    CACHE_RESULT,
+    CACHE_EVICTION_CAUSE,
+    CPU_MODE,
+    SYSTEM_MEMORY_STATE,
+    METRIC,
+    TARGET,
+    PERCENTILE,
+    OUTCOME,
+    COLLECTOR,
+    VERSION,
+    SIGNAL,
+    REASON,
+    SERVICE_NAME,
+    SERVICE_VERSION,
+];
+
+/// The route of a request that no route matched.
+pub const UNMATCHED_ROUTE: &str = "_unmatched";
+/// The method of a request whose method is not a well-known one.
+pub const OTHER_METHOD: &str = "_OTHER";
+/// The value that stands for all others once a label has reached its cap.
+pub const OTHER: &str = "_other";
+/// The agent's own entry among its targets.
+pub const SELF_TARGET: &str = "self";

@@ -1,0 +1,39 @@
+//! What the library says of itself and of the service that it is in.
+
+use crate::{Emitter::Library, Kind, Metric, Unit, label, metric};
+
+/// The service's identity, always 1.
+pub const TARGET_INFO: Metric = metric(
+    "target.info",
+    "target_info",
+    Kind::Gauge,
+    Unit::One,
+    &[label::SERVICE_NAME, label::SERVICE_VERSION],
+    Library,
+    "The service that these metrics are of; always 1.",
+);
+
+/// Times the admin listener could not be bound.
+pub const ADMIN_BIND_FAILURES: Metric = metric(
+    "outrigger.admin.bind_failures",
+    "outrigger_admin_bind_failures_total",
+    Kind::Counter,
+    Unit::One,
+    &[],
+    Library,
+    "Times the admin listener could not be bound; the service goes on without it.",
+);
+
+/// Label sets that were folded into an overflow series.
+pub const SERIES_DROPPED: Metric = metric(
+    "outrigger.series.dropped",
+    "outrigger_series_dropped_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::METRIC],
+    Library,
+    "Observations counted in the overflow series because their metric had reached its cap on series.",
+);
+
+/// This module's metrics.
+pub const ALL: &[Metric] = &[TARGET_INFO, ADMIN_BIND_FAILURES, SERIES_DROPPED];
