@@ -1,0 +1,213 @@
+//! The steps of `cargo verify`, one function each.
+
+use super::{Context, tools};
+use crate::sh::{self, Result};
+use crate::demo;
+use std::fs;
+
+/// The crates that go to a registry, each before those that need it.
+const PUBLISHED: &[&str] =
+    &["outrigger-semconv", "outrigger-exposition", "outrigger-detect", "outrigger", "outrigger-agent"];
+
+/// Crates without heavy dependencies, whose tests run a second time with overflow checks and debug assertions.
+const PURE: &[&str] = &["outrigger-semconv", "outrigger-exposition", "outrigger-detect"];
+
+/// The most that the stripped agent may weigh, in bytes: 3 % above what has been reached.
+const AGENT_SIZE_LIMIT: u64 = 8_000_000;
+
+pub(super) fn fmt(context: &Context) -> Result<String> {
+    sh::logged(sh::cargo().args(["fmt", "--all", "--", "--check"]), &context.logs.join("fmt.log"))?;
+    Ok("formatted".into())
+}
+
+pub(super) fn test(context: &Context) -> Result<String> {
+    let log = context.logs.join("test.log");
+    let outcome = sh::logged(
+        sh::cargo()
+            .args(["test", "--release", "--workspace", "--no-fail-fast"])
+            .env("OUTRIGGER_REQUIRE_SERVERS", "1")
+            .env("OUTRIGGER_PYTHON", tools::python()),
+        &log,
+    );
+    // Counted also after a failure: how much passed says where to look.
+    println!("{}", counts(&fs::read_to_string(&log).unwrap_or_default()));
+    outcome.map(|_| "all tests passed, none of them without the servers it needs".into())
+}
+
+pub(super) fn test_with_debug_assertions(context: &Context) -> Result<String> {
+    let mut command = sh::cargo();
+    command.arg("test");
+    for name in PURE {
+        command.args(["--package", name]);
+    }
+    let text = sh::logged(command.env("OUTRIGGER_PYTHON", tools::python()), &context.logs.join("test-debug.log"))?;
+    Ok(counts(&text))
+}
+
+/// Adds up what the test runners report, in one line.
+fn counts(log: &str) -> String {
+    let (mut passed, mut failed, mut ignored, mut skipped) = (0, 0, 0, 0);
+    for line in log.lines() {
+        if line.contains("SKIPPED:") {
+            println!("{line}");
+            skipped += 1;
+        }
+        let Some(rest) = line.strip_prefix("test result: ") else { continue };
+        for part in rest.split(['.', ';']) {
+            let mut words = part.split_whitespace();
+            let count: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+            match words.next() {
+                Some("passed") => passed += count,
+                Some("failed") => failed += count,
+                Some("ignored") => ignored += count,
+                _ => {}
+            }
+        }
+    }
+    format!("{passed} passed, {failed} failed, {} skipped", ignored + skipped)
+}
+
+pub(super) fn clippy(context: &Context) -> Result<String> {
+    sh::logged(
+        sh::cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        &context.logs.join("clippy.log"),
+    )?;
+    Ok("no lint fires".into())
+}
+
+/// Every feature of the library alone, and none: a feature that leans on another one by accident fails here.
+pub(super) fn features(context: &Context) -> Result<String> {
+    let manifest = fs::read_to_string(sh::root().join("crates/outrigger/Cargo.toml"))?;
+    let features = feature_names(&manifest);
+    if features.is_empty() {
+        return Err("found no feature in crates/outrigger/Cargo.toml".into());
+    }
+    let check = |feature: &str| {
+        let log = context.logs.join(format!("feature-{feature}.log"));
+        let mut command = sh::cargo();
+        command.args(["clippy", "--release", "--package", "outrigger", "--no-default-features", "--features", feature]);
+        sh::logged(command.args(["--", "-D", "warnings"]), &log)
+            .map_err(|error| format!("the feature {feature:?} alone: {error}"))
+    };
+    check("")?;
+    for feature in &features {
+        check(feature)?;
+    }
+    Ok(format!("each feature compiles alone: {}", features.join(", ")))
+}
+
+fn feature_names(manifest: &str) -> Vec<String> {
+    manifest
+        .lines()
+        .skip_while(|line| *line != "[features]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name.trim().trim_matches('"').to_owned())
+        .filter(|name| !name.starts_with('#'))
+        .collect()
+}
+
+pub(super) fn docs(context: &Context) -> Result<String> {
+    sh::logged(
+        sh::cargo().args(["doc", "--release", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        &context.logs.join("docs.log"),
+    )?;
+    Ok("the documentation builds without a warning".into())
+}
+
+pub(super) fn deny(context: &Context) -> Result<String> {
+    let text = sh::logged(
+        sh::program(tools::cargo_deny()).args(["--all-features", "check", "bans", "licenses", "sources"]),
+        &context.logs.join("deny.log"),
+    )?;
+    Ok(text.lines().last().unwrap_or_default().to_owned())
+}
+
+/// The alert rules by Prometheus' own tool: they load, and each fires when it should and only then.
+pub(super) fn rules(context: &Context) -> Result<String> {
+    let folder = sh::root().join("alerts");
+    let mut rules = Vec::new();
+    let mut tests = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if name.ends_with("_test.yml") {
+            tests.push(name);
+        } else if name.ends_with(".yml") {
+            rules.push(name);
+        }
+    }
+    if rules.is_empty() || tests.len() != rules.len() {
+        return Err(format!("{} rule files and {} test files in alerts/: each rule file has its test", rules.len(), tests.len()).into());
+    }
+    let log = context.logs.join("rules.log");
+    sh::logged(sh::program("promtool").current_dir(&folder).args(["check", "rules"]).args(&rules), &log)?;
+    sh::logged(sh::program("promtool").current_dir(&folder).args(["test", "rules"]).args(&tests), &log)?;
+    Ok(format!("alert rules load and their tests pass: {}", rules.join(", ")))
+}
+
+/// The agent's weight, stripped, as `cargo test --release --workspace` left it.
+pub(super) fn size(context: &Context) -> Result<String> {
+    let binary = sh::release_binary("outrigger");
+    let stripped = context.logs.join("outrigger-stripped");
+    sh::logged(sh::program("strip").arg("-o").arg(&stripped).arg(&binary), &context.logs.join("strip.log"))?;
+    let size = fs::metadata(&stripped)?.len();
+    fs::remove_file(&stripped)?;
+    if size > AGENT_SIZE_LIMIT {
+        return Err(format!("the stripped agent has {size} bytes; the gate is {AGENT_SIZE_LIMIT}").into());
+    }
+    Ok(format!("the stripped agent has {size} bytes; the gate is {AGENT_SIZE_LIMIT}"))
+}
+
+pub(super) fn demo(context: &Context) -> Result<String> {
+    demo_run(context, &["--seed", "1"])
+}
+
+/// Five faults and a calm run: the faulted route is named each time, and nothing is reported before a fault or without.
+pub(super) fn demo_seeds(context: &Context) -> Result<String> {
+    for seed in ["1", "2", "3", "4", "5"] {
+        println!("{}", demo_run(context, &["--seed", seed])?);
+    }
+    demo_run(context, &["--fault", "none"])
+}
+
+fn demo_run(context: &Context, arguments: &[&str]) -> Result<String> {
+    let log = context.logs.join(format!("demo{}.log", arguments.join("-")));
+    let text = sh::logged(
+        sh::program(std::env::current_exe()?).arg("demo").args(arguments).args(["--prebuilt", "--for", demo::VERIFY_DURATION]),
+        &log,
+    )?;
+    let verdict = text.lines().rfind(|line| line.starts_with(demo::VERDICT_PREFIX));
+    Ok(verdict.map_or_else(|| "the demo ended without a verdict".to_owned(), str::to_owned))
+}
+
+/// What would be uploaded is complete; building it from the archive is part of `--long`.
+pub(super) fn package(context: &Context) -> Result<String> {
+    package_with(context, &["--no-verify"])
+}
+
+pub(super) fn package_build(context: &Context) -> Result<String> {
+    package_with(context, &[])
+}
+
+fn package_with(context: &Context, flags: &[&str]) -> Result<String> {
+    let mut command = sh::cargo();
+    command.args(["package", "--allow-dirty"]).args(flags);
+    for name in PUBLISHED {
+        command.args(["--package", name]);
+    }
+    sh::logged(&mut command, &context.logs.join("package.log"))?;
+    Ok(format!("packaged: {}", PUBLISHED.join(", ")))
+}
+
+/// Coverage-guided fuzzing of the parser, where a nightly compiler is there to instrument it.
+pub(super) fn fuzz(context: &Context) -> Result<String> {
+    let nightly = sh::program("cargo").args(["+nightly", "--version"]).output().is_ok_and(|output| output.status.success());
+    if !nightly {
+        return Ok("SKIPPED: no nightly toolchain, so no libFuzzer; the seeded mutator ran in `cargo test`".into());
+    }
+    let folder = sh::root().join("crates/outrigger-exposition/fuzz");
+    sh::logged(sh::program("sh").current_dir(&folder).arg("run.sh").arg("300"), &context.logs.join("fuzz.log"))?;
+    Ok("libFuzzer found nothing in five minutes".into())
+}
