@@ -1,0 +1,77 @@
+//! What a detector is fed: the change of a route's counters over one interval.
+
+/// The requests of one route that ended during one interval, as differences of cumulative bucket counters.
+///
+/// An interval that cannot be read is ignored and changes nothing: `delta` is not one longer than `bounds`, the bounds
+/// are not finite and strictly ascending, or there are more than [`MAX_BOUNDS`](Self::MAX_BOUNDS) of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval<'a> {
+    /// Upper bounds of the buckets in seconds, inclusive, finite, ascending; `+Inf` is implied.
+    pub bounds: &'a [f64],
+    /// Requests per bucket, **not** cumulative; one entry more than `bounds`, the last for `+Inf`.
+    pub delta: &'a [u64],
+    /// Seconds that these requests took together. When it is negative or not finite, the middles of the buckets
+    /// stand in for it.
+    pub sum: f64,
+    /// Length of the interval in seconds: the time since the previous scrape that worked, so a missed scrape makes a
+    /// longer interval. Anything that is not a positive number counts as no time; at most a day is believed.
+    pub seconds: f64,
+    /// The counters fell back to zero within this interval: the service restarted.
+    pub reset: bool,
+}
+
+impl Interval<'_> {
+    /// The most bucket bounds that a detector accepts.
+    pub const MAX_BOUNDS: usize = 128;
+
+    /// Requests in the interval.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.delta.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.bounds.len() <= Self::MAX_BOUNDS && self.delta.len() == self.bounds.len() + 1 && are_bounds(self.bounds)
+    }
+
+    /// The time that the requests took: `sum` where it makes sense, else an estimate from the buckets.
+    pub(crate) fn spent(&self) -> f64 {
+        if self.sum.is_finite() && self.sum >= 0.0 {
+            return self.sum;
+        }
+        let last = self.bounds.last().copied().unwrap_or(0.0);
+        let lower = std::iter::once(0.0).chain(self.bounds.iter().copied());
+        let upper = self.bounds.iter().copied().chain(std::iter::once(last));
+        lower
+            .zip(upper)
+            .zip(self.delta)
+            .map(|((low, high), count)| *count as f64 * f64::midpoint(low, high).max(0.0))
+            .sum()
+    }
+}
+
+/// Finite and strictly ascending.
+pub(crate) fn are_bounds(bounds: &[f64]) -> bool {
+    bounds.iter().all(|bound| bound.is_finite()) && bounds.is_sorted_by(|low, high| low < high)
+}
+
+/// The requests of one route that ended during one interval, and how many of them failed.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorInterval {
+    /// Requests that failed. More than `total` is read as `total`.
+    pub failed: u64,
+    /// All requests, the failed ones included.
+    pub total: u64,
+    /// Length of the interval in seconds, as in [`Interval::seconds`].
+    pub seconds: f64,
+    /// The counters fell back to zero within this interval: the service restarted.
+    pub reset: bool,
+}
+
+/// The longest interval that is believed, in seconds. Longer ones are clock mistakes.
+const LONGEST: f64 = 86_400.0;
+
+/// `seconds` as time that passed: finite, not negative, at most a day.
+pub(crate) fn elapsed(seconds: f64) -> f64 {
+    if seconds.is_finite() { seconds.clamp(0.0, LONGEST) } else { 0.0 }
+}

@@ -1,0 +1,106 @@
+//! What can be tuned. Times are seconds and sizes are requests, never intervals, so that a detector fed every second
+//! behaves as one fed every minute, only finer.
+
+/// How fast a detector learns, forgets and calms down. The same for latency and errors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Seconds of observation before anything is judged. Defaults to 40.
+    pub warm_up_seconds: f64,
+    /// Requests before anything is judged; the warm-up needs both. Defaults to 100.
+    pub warm_up_requests: u64,
+    /// Half-life of the baseline in seconds. A younger baseline forgets with its own age as half-life, so that a cold
+    /// start does not stay in it. Defaults to 3600.
+    pub half_life_seconds: f64,
+    /// Seconds with traffic after a restart that are neither judged nor learnt: caches are cold. Defaults to 30.
+    pub restart_grace_seconds: f64,
+    /// An anomaly opens only if the excess shows in stretches that are together at least this long, in seconds, and at
+    /// least two, so that a single pause opens none. Defaults to 5.
+    pub persistence_seconds: f64,
+    /// An anomaly closes only after a stretch of at least this many seconds that looks like the baseline. Defaults to 15.
+    pub clear_seconds: f64,
+    /// An anomaly that lasts this many seconds becomes the new normal. Defaults to 3600.
+    pub adopt_seconds: f64,
+    /// An anomaly closes after this many seconds in a row without a request. Defaults to 300.
+    pub idle_seconds: f64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            warm_up_seconds: 40.0,
+            warm_up_requests: 100,
+            half_life_seconds: 3600.0,
+            restart_grace_seconds: 30.0,
+            persistence_seconds: 5.0,
+            clear_seconds: 15.0,
+            adopt_seconds: 3600.0,
+            idle_seconds: 300.0,
+        }
+    }
+}
+
+/// What a [`LatencyDetector`](crate::LatencyDetector) holds for an anomaly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LatencySettings {
+    /// How fast it learns, forgets and calms down.
+    pub pace: Pace,
+    /// The score that opens an anomaly, in standard deviations. Defaults to 5.
+    pub min_score: f64,
+    /// Slow requests in excess of the baseline that a window must hold. Defaults to 5.
+    pub min_requests: u64,
+    /// Excess share of slow requests that matters however long it lasts. Defaults to 0.02.
+    pub min_share: f64,
+    /// Excess share times its duration that matters, in seconds: with 2, a third of the requests for 6 s, or 2 % of
+    /// them for 100 s. Defaults to 2.
+    pub min_share_seconds: f64,
+    /// Added to `min_share` at the end of the warm-up and fading within ten minutes, since a young baseline has not seen
+    /// the service's rarer habits. Defaults to 0.08.
+    pub young_share: f64,
+    /// The displaced requests must have become slower by at least this many seconds. Defaults to 0.01.
+    pub min_shift_seconds: f64,
+    /// And by at least this share of what they took before. Defaults to 0.25.
+    pub min_shift_ratio: f64,
+}
+
+impl Default for LatencySettings {
+    fn default() -> Self {
+        Self {
+            pace: Pace::default(),
+            min_score: 5.0,
+            min_requests: 5,
+            min_share: 0.02,
+            min_share_seconds: 2.0,
+            young_share: 0.08,
+            min_shift_seconds: 0.01,
+            min_shift_ratio: 0.25,
+        }
+    }
+}
+
+/// What an [`ErrorDetector`](crate::ErrorDetector) holds for an anomaly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ErrorSettings {
+    /// How fast it learns, forgets and calms down. [`Pace::persistence_seconds`] defaults to 0 here: a service does not
+    /// fail by the noise of its machine.
+    pub pace: Pace,
+    /// The score that opens an anomaly, in standard deviations. Defaults to 4.
+    pub min_score: f64,
+    /// Failures in excess of the baseline that a window must hold. Defaults to 3, so that one or two never alarm.
+    pub min_failures: u64,
+    /// Share of failures that is normal even if the baseline has none. Defaults to 0.001, the objective of the catalogue.
+    pub objective: f64,
+    /// Rise of the ratio of failures that matters. Defaults to 0.005.
+    pub min_share: f64,
+}
+
+impl Default for ErrorSettings {
+    fn default() -> Self {
+        Self {
+            pace: Pace { persistence_seconds: 0.0, ..Pace::default() },
+            min_score: 4.0,
+            min_failures: 3,
+            objective: 0.001,
+            min_share: 0.005,
+        }
+    }
+}
