@@ -1,0 +1,107 @@
+//! The two text formats and how HTTP names them.
+
+/// A text format of a page of metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// [Prometheus text format 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/).
+    #[default]
+    Text,
+    /// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/).
+    OpenMetrics,
+}
+
+impl Format {
+    /// What a scraper that reads both formats sends as its `Accept` header.
+    pub const ACCEPT: &'static str =
+        "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
+    /// The `Content-Type` of a page in this format.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// The format that a `Content-Type` header announces. Whatever is not OpenMetrics is read as [`Format::Text`],
+    /// since many exporters announce a bare `text/plain` or nothing at all.
+    #[must_use]
+    pub fn from_content_type(content_type: &str) -> Self {
+        if is_openmetrics(content_type) { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// The format to answer a request with this `Accept` header: OpenMetrics when it is named with a weight above zero
+    /// and not below that of `text/plain`, otherwise [`Format::Text`], which everybody reads.
+    #[must_use]
+    pub fn from_accept(accept: &str) -> Self {
+        let (mut openmetrics, mut text) = (0.0, 0.0);
+        for range in accept.split(',') {
+            let weight = weight(range);
+            if is_openmetrics(range) {
+                openmetrics = f64::max(openmetrics, weight);
+            } else if media_type(range).eq_ignore_ascii_case("text/plain") {
+                text = f64::max(text, weight);
+            }
+        }
+        if openmetrics > 0.0 && openmetrics >= text { Self::OpenMetrics } else { Self::Text }
+    }
+}
+
+fn is_openmetrics(header: &str) -> bool {
+    media_type(header).eq_ignore_ascii_case("application/openmetrics-text")
+}
+
+fn media_type(header: &str) -> &str {
+    header.split(';').next().unwrap_or("").trim()
+}
+
+/// The `q` parameter of one range of an `Accept` header; 1 when there is none, 0 when it cannot be read.
+fn weight(range: &str) -> f64 {
+    range
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+        .map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format::{OpenMetrics, Text};
+    use super::*;
+
+    #[test]
+    fn content_types() {
+        for (header, format) in [
+            ("text/plain; version=0.0.4; charset=utf-8", Text),
+            ("text/plain", Text),
+            ("", Text),
+            ("text/html", Text),
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", OpenMetrics),
+            ("application/openmetrics-text;version=0.0.1", OpenMetrics),
+            (" Application/OpenMetrics-Text ", OpenMetrics),
+        ] {
+            assert_eq!(Format::from_content_type(header), format, "{header}");
+        }
+        for format in [Text, OpenMetrics] {
+            assert_eq!(Format::from_content_type(format.content_type()), format);
+        }
+    }
+
+    #[test]
+    fn accept() {
+        for (header, format) in [
+            ("", Text),
+            ("*/*", Text),
+            ("text/plain", Text),
+            (Format::ACCEPT, OpenMetrics),
+            ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", OpenMetrics),
+            ("application/openmetrics-text;q=0.2,text/plain;q=0.5", Text),
+            ("application/openmetrics-text;q=0", Text),
+            ("application/openmetrics-text;q=nonsense", Text),
+        ] {
+            assert_eq!(Format::from_accept(header), format, "{header}");
+        }
+    }
+}
