@@ -22,14 +22,14 @@ while read -r verb id; do
     -) case $groups in *" $id "*) groups="${groups%% "$id" *} ${groups#* "$id" }" ;; esac ;;
   esac
 done
-for id in $groups; do kill -TERM -- "-$id"; done
+for id in $groups; do kill -s TERM -- "-$id"; done
 for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
   left=
-  for id in $groups; do kill -0 -- "-$id" && left=yes; done
+  for id in $groups; do kill -s 0 -- "-$id" && left=yes; done
   [ "$left" ] || break
   sleep 0.1
 done
-for id in $groups; do kill -KILL -- "-$id"; done
+for id in $groups; do kill -s KILL -- "-$id"; done
 for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" && break; sleep 0.1; done
 "#;
 
