@@ -2,10 +2,16 @@
 //!
 //! - [`parse`] reads a page as a stream of borrowed slices handed to a [`Visitor`]: no allocation, and a bad line is
 //!   reported and skipped, never fatal to its neighbours.
+//! - [`families`] stands on top of it and builds owned [`Family`] values: samples grouped under their `# TYPE`,
+//!   histograms with counts per bucket instead of cumulative ones.
+//! - [`Encoder`] writes families, owned or borrowed, into any [`std::fmt::Write`].
 //!
 //! ```
-//! use outrigger_exposition::{Format, Sample, Visitor, parse};
+//! use outrigger_exposition::{Encoder, Format, Sample, Value, Visitor, families, parse};
 //!
+//! let page = b"# TYPE requests_total counter\nrequests_total{route=\"/cart\"} 3\n";
+//!
+//! // As a stream, without allocating:
 //! struct Sum(f64);
 //! impl Visitor for Sum {
 //!     fn sample(&mut self, sample: &Sample<'_>) {
@@ -13,26 +19,50 @@
 //!     }
 //! }
 //! let mut sum = Sum(0.0);
-//! let parsed = parse(b"requests_total{route=\"/cart\"} 3\n", Format::Text, &mut sum);
+//! let parsed = parse(page, Format::Text, &mut sum);
 //! assert_eq!((parsed.samples, parsed.bad_lines, sum.0), (1, 0, 3.0));
+//!
+//! // As families, and back out in the other format:
+//! let read = families(page, Format::Text);
+//! assert_eq!(read.families[0].name, "requests");
+//! assert_eq!(read.families[0].points[0].value, Value::Counter(3.0));
+//! let mut encoder = Encoder::new(Format::OpenMetrics, String::new());
+//! for family in &read.families {
+//!     encoder.family(family)?;
+//! }
+//! assert_eq!(
+//!     encoder.finish()?,
+//!     "# TYPE requests counter\nrequests_total{route=\"/cart\"} 3\n# EOF\n",
+//! );
+//! # Ok::<(), outrigger_exposition::EncodeError>(())
 //! ```
 //!
 //! The crate does no I/O, starts nothing, and has no dependencies and no features.
 
 #![deny(missing_docs)]
 
+mod assemble;
+mod collect;
 mod comment;
 mod cursor;
+mod encode;
 mod escape;
+mod families;
 mod format;
+mod fuzz;
 mod labels;
 mod model;
 mod number;
 mod parse;
 mod sample;
+mod write;
 
+pub use encode::{EncodeError, Encoder, Extra, Header, Points, ValueRef};
 pub use escape::Escaped;
+pub use families::{BadLine, Families, Limits, Problem, ProblemKind, families, families_within};
 pub use format::Format;
+#[doc(hidden)]
+pub use fuzz::fuzz_one;
 pub use labels::{Labels, LabelsIter, MAX_LABELS};
 pub use model::{BucketExemplar, Exemplar, Family, Histogram, Kind, Label, Point, Quantile, Summary, Value};
 pub use parse::{LineError, MAX_LINE, Parsed, Reason, Visitor, parse};

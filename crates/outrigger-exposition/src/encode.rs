@@ -1,0 +1,449 @@
+//! The one encoder: families, owned or borrowed, as a page.
+
+use std::fmt::{self, Display, Write};
+
+use crate::cursor::Class;
+use crate::format::Format;
+use crate::model::{BucketExemplar, Exemplar, Family, Histogram, Kind, Label, Quantile, Summary, Value};
+use crate::write::{Bound, Float, Seconds, escaped};
+
+/// Writes families as a page, straight into a [`fmt::Write`].
+///
+/// What holds in both formats: counters end with `_total` and infos with `_info`, whether or not the family's name
+/// already does; `le` and `quantile` are spelled as OpenMetrics' canonical floats (`1.0`, `1e+06`), which is what
+/// Prometheus 3 makes of every spelling, so a series keeps its identity when the format changes; values have the
+/// shortest digits that read back as the same float. A name outside the classic alphabet is written in quotes, which
+/// Prometheus reads from version 3 on.
+///
+/// [`Format::Text`] has no creation times and no exemplars, and knows five kinds: a gauge histogram becomes a
+/// histogram, infos and state sets become gauges. Units stand there as comments, which old parsers skip.
+///
+/// ```
+/// use outrigger_exposition::{Encoder, Family, Format, Kind, Label, Point, Value};
+///
+/// let mut family = Family::new("jobs", Kind::Counter);
+/// family.help = Some("Jobs done.".to_owned());
+/// family.points.push(Point::new(vec![Label::new("queue", "mail")], Value::Counter(7.0)));
+///
+/// let mut encoder = Encoder::new(Format::Text, String::new());
+/// encoder.family(&family)?;
+/// assert_eq!(encoder.finish()?, "\
+/// ## HELP jobs_total Jobs done.
+/// ## TYPE jobs_total counter
+/// jobs_total{queue=\"mail\"} 7
+/// ");
+/// # Ok::<(), outrigger_exposition::EncodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Encoder<W> {
+    format: Format,
+    created: bool,
+    out: W,
+}
+
+impl<W: Write> Encoder<W> {
+    /// An encoder that writes to `out`, without creation times.
+    pub const fn new(format: Format, out: W) -> Self {
+        Self { format, created: false, out }
+    }
+
+    /// Whether to write the creation times that points have, as `_created` samples. OpenMetrics only. Defaults to no:
+    /// to Prometheus each is a series of its own, up to a doubling for counters.
+    #[must_use]
+    pub const fn with_created(mut self, created: bool) -> Self {
+        self.created = created;
+        self
+    }
+
+    /// Writes an owned family.
+    ///
+    /// # Errors
+    /// See [`Encoder::begin`] and [`Points::point`]; a point whose value's variant disagrees with the family's kind is
+    /// [`EncodeError::Value`].
+    pub fn family(&mut self, family: &Family) -> Result<(), EncodeError> {
+        let mut points = self.begin(Header {
+            name: &family.name,
+            kind: family.kind,
+            help: family.help.as_deref(),
+            unit: family.unit.as_deref(),
+        })?;
+        for point in &family.points {
+            if point.value.kind() != family.kind {
+                return Err(points.wrong_value());
+            }
+            let extra =
+                Extra { timestamp_ms: point.timestamp_ms, created: point.created, exemplar: point.exemplar.as_ref() };
+            points.point(label_pairs(&point.labels), ValueRef::from(&point.value), extra)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the head of a family; the points follow through what is returned. This is the way for those who keep
+    /// their numbers in a shape of their own and would rather not build a [`Family`].
+    ///
+    /// Each family's name should come once on a page. A unit is left out where OpenMetrics forbids it: if the name
+    /// does not end with it, and for infos and state sets.
+    ///
+    /// # Errors
+    /// The name is empty, or `out` fails.
+    ///
+    /// ```
+    /// use outrigger_exposition::{Encoder, Extra, Format, Header, Kind, ValueRef};
+    ///
+    /// let mut page = String::new();
+    /// let mut encoder = Encoder::new(Format::OpenMetrics, &mut page);
+    /// let header = Header { name: "wait_seconds", kind: Kind::Histogram, help: None, unit: Some("seconds") };
+    /// let value = ValueRef::Histogram { bounds: &[0.1, 1.0], counts: &[4, 2, 1], sum: Some(3.5), exemplars: &[] };
+    /// encoder.begin(header)?.point([("pool", "main")].into_iter(), value, Extra::default())?;
+    /// encoder.finish()?;
+    /// assert_eq!(page, "\
+    /// ## TYPE wait_seconds histogram
+    /// ## UNIT wait_seconds seconds
+    /// wait_seconds_bucket{pool=\"main\",le=\"0.1\"} 4
+    /// wait_seconds_bucket{pool=\"main\",le=\"1.0\"} 6
+    /// wait_seconds_bucket{pool=\"main\",le=\"+Inf\"} 7
+    /// wait_seconds_sum{pool=\"main\"} 3.5
+    /// wait_seconds_count{pool=\"main\"} 7
+    /// ## EOF
+    /// ");
+    /// # Ok::<(), outrigger_exposition::EncodeError>(())
+    /// ```
+    pub fn begin<'n>(&mut self, header: Header<'n>) -> Result<Points<'_, 'n, W>, EncodeError> {
+        let name = header.kind.family_name(header.name);
+        if name.is_empty() {
+            return Err(EncodeError::EmptyName);
+        }
+        let mut points = Points { plain: Class::Metric.is_plain(name), encoder: self, name, kind: header.kind };
+        points.head(header.help, header.unit)?;
+        Ok(points)
+    }
+
+    /// Ends the page, with `# EOF` in OpenMetrics, and gives the writer back.
+    ///
+    /// # Errors
+    /// `out` fails.
+    pub fn finish(mut self) -> Result<W, EncodeError> {
+        if self.format == Format::OpenMetrics {
+            self.out.write_str("# EOF\n")?;
+        }
+        Ok(self.out)
+    }
+}
+
+/// What stands above the points of a family.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    /// The name, with or without the `_total` of a counter.
+    pub name: &'a str,
+    /// What the points mean.
+    pub kind: Kind,
+    /// What the metric means, in words. Carriage returns at its end are left out: they would read as the line's end.
+    pub help: Option<&'a str>,
+    /// The base unit, such as `seconds`.
+    pub unit: Option<&'a str>,
+}
+
+/// A value, borrowed from wherever it is kept.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// The value of a counter, a gauge, an unknown, an info (1) or a state (0 or 1).
+    Number(f64),
+    /// The value of a histogram or gauge histogram; the fields are those of [`Histogram`].
+    Histogram {
+        /// Inclusive upper bounds, finite and ascending.
+        bounds: &'a [f64],
+        /// Observations in each bucket, not cumulative: one more entry than `bounds`.
+        counts: &'a [u64],
+        /// The sum of all observations.
+        sum: Option<f64>,
+        /// Examples, ascending by bucket. OpenMetrics only.
+        exemplars: &'a [BucketExemplar],
+    },
+    /// The value of a summary; the fields are those of [`Summary`].
+    Summary {
+        /// The quantiles.
+        quantiles: &'a [Quantile],
+        /// The sum of all observations.
+        sum: Option<f64>,
+        /// The number of observations.
+        count: Option<u64>,
+    },
+}
+
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            &Value::Counter(number) | &Value::Gauge(number) | &Value::Unknown(number) => Self::Number(number),
+            Value::Info => Self::Number(1.0),
+            &Value::State(holds) => Self::Number(f64::from(u8::from(holds))),
+            Value::Histogram(Histogram { bounds, counts, sum, exemplars })
+            | Value::GaugeHistogram(Histogram { bounds, counts, sum, exemplars }) => {
+                Self::Histogram { bounds, counts, sum: *sum, exemplars }
+            }
+            Value::Summary(Summary { quantiles, sum, count }) => Self::Summary { quantiles, sum: *sum, count: *count },
+        }
+    }
+}
+
+/// What a point may have beside labels and value; nothing by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra<'a> {
+    /// When the value was taken, in milliseconds since the Unix epoch.
+    pub timestamp_ms: Option<i64>,
+    /// When a counter, histogram or summary began to count, in seconds since the Unix epoch.
+    pub created: Option<f64>,
+    /// An example of what a counter counted. OpenMetrics only.
+    pub exemplar: Option<&'a Exemplar>,
+}
+
+/// Writes the points of one family; made by [`Encoder::begin`].
+#[derive(Debug)]
+pub struct Points<'e, 'n, W> {
+    encoder: &'e mut Encoder<W>,
+    name: &'n str,
+    kind: Kind,
+    /// Whether the name needs no quotes.
+    plain: bool,
+}
+
+impl<W: Write> Points<'_, '_, W> {
+    /// Writes one point. Labels are pairs of name and value, each name once, without `le` and `quantile` where those
+    /// are the format's.
+    ///
+    /// # Errors
+    /// The value does not fit the family's kind, or a histogram has not one count more than bounds, and nothing of the
+    /// point was written; or `out` fails.
+    pub fn point<'l, L>(&mut self, labels: L, value: ValueRef<'_>, extra: Extra<'_>) -> Result<(), EncodeError>
+    where
+        L: Iterator<Item = (&'l str, &'l str)> + Clone,
+    {
+        let line = Line { labels, bound: None, timestamp_ms: extra.timestamp_ms, exemplar: None };
+        match (self.kind, value) {
+            (Kind::Counter, ValueRef::Number(number)) => {
+                self.line("_total", &Line { exemplar: extra.exemplar, ..line.clone() }, Float(number))?;
+            }
+            (Kind::Gauge | Kind::Unknown | Kind::Info | Kind::StateSet, ValueRef::Number(number)) => {
+                self.line(self.kind.value_suffix(), &line, Float(number))?;
+            }
+            (Kind::Histogram | Kind::GaugeHistogram, ValueRef::Histogram { bounds, counts, sum, exemplars })
+                if counts.len() == bounds.len() + 1 =>
+            {
+                self.histogram(&line, bounds, counts, sum, exemplars)?;
+            }
+            (Kind::Summary, ValueRef::Summary { quantiles, sum, count }) => {
+                for &Quantile { quantile, value } in quantiles {
+                    self.line("", &Line { bound: Some(("quantile", quantile)), ..line.clone() }, Float(value))?;
+                }
+                if let Some(sum) = sum {
+                    self.line("_sum", &line, Float(sum))?;
+                }
+                if let Some(count) = count {
+                    self.line("_count", &line, count)?;
+                }
+            }
+            _ => return Err(self.wrong_value()),
+        }
+        if self.encoder.created
+            && self.encoder.format == Format::OpenMetrics
+            && matches!(self.kind, Kind::Counter | Kind::Histogram | Kind::Summary)
+            && let Some(created) = extra.created
+        {
+            self.line("_created", &line, Float(created))?;
+        }
+        Ok(())
+    }
+
+    fn histogram<'l, L>(
+        &mut self,
+        line: &Line<'_, L>,
+        bounds: &[f64],
+        counts: &[u64],
+        sum: Option<f64>,
+        exemplars: &[BucketExemplar],
+    ) -> fmt::Result
+    where
+        L: Iterator<Item = (&'l str, &'l str)> + Clone,
+    {
+        let mut exemplars = exemplars.iter().peekable();
+        let mut cumulative = 0_u64;
+        for (bucket, (&count, &bound)) in counts.iter().zip(bounds.iter().chain(&[f64::INFINITY])).enumerate() {
+            cumulative = cumulative.saturating_add(count);
+            let exemplar = exemplars.next_if(|example| example.bucket == bucket).map(|example| &example.exemplar);
+            self.line("_bucket", &Line { bound: Some(("le", bound)), exemplar, ..line.clone() }, cumulative)?;
+        }
+        let openmetrics = self.encoder.format == Format::OpenMetrics;
+        let (sum_suffix, count_suffix) =
+            if openmetrics && self.kind == Kind::GaugeHistogram { ("_gsum", "_gcount") } else { ("_sum", "_count") };
+        if let Some(sum) = sum {
+            self.line(sum_suffix, line, Float(sum))?;
+        }
+        // OpenMetrics wants the count if and only if there is a sum; text always has it.
+        if sum.is_some() || !openmetrics {
+            self.line(count_suffix, line, cumulative)?;
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, help: Option<&str>, unit: Option<&str>) -> fmt::Result {
+        let format = self.encoder.format;
+        if let Some(help) = help {
+            self.comment("HELP")?;
+            // Quotes are escaped in OpenMetrics' help only.
+            escaped(&mut self.encoder.out, help.trim_end_matches('\r'), format == Format::OpenMetrics)?;
+            self.encoder.out.write_char('\n')?;
+        }
+        self.comment("TYPE")?;
+        let kind = match (format, self.kind) {
+            (Format::OpenMetrics, kind) => kind.as_str(),
+            (Format::Text, Kind::Unknown) => "untyped",
+            (Format::Text, Kind::Info | Kind::StateSet) => "gauge",
+            (Format::Text, Kind::GaugeHistogram) => "histogram",
+            (Format::Text, kind) => kind.as_str(),
+        };
+        writeln!(self.encoder.out, "{kind}")?;
+        if let Some(unit) = unit.filter(|unit| unit_fits(self.name, unit, self.kind)) {
+            self.comment("UNIT")?;
+            writeln!(self.encoder.out, "{unit}")?;
+        }
+        Ok(())
+    }
+
+    fn comment(&mut self, keyword: &str) -> fmt::Result {
+        // Text names a counter as its sample is named, OpenMetrics as the family is.
+        let suffix = if self.encoder.format == Format::Text { self.kind.value_suffix() } else { "" };
+        let Encoder { out, .. } = &mut *self.encoder;
+        write!(out, "# {keyword} ")?;
+        write_name(out, self.name, suffix, self.plain)?;
+        out.write_char(' ')
+    }
+
+    fn line<'l, L>(&mut self, suffix: &str, line: &Line<'_, L>, value: impl Display) -> fmt::Result
+    where
+        L: Iterator<Item = (&'l str, &'l str)> + Clone,
+    {
+        let Encoder { format, out, .. } = &mut *self.encoder;
+        let mut separator = '{';
+        if self.plain {
+            write_name(out, self.name, suffix, true)?;
+        } else {
+            out.write_char('{')?;
+            write_name(out, self.name, suffix, false)?;
+            separator = ',';
+        }
+        for (name, value) in line.labels.clone() {
+            out.write_char(separator)?;
+            separator = ',';
+            write_label(out, name, value)?;
+        }
+        if let Some((name, bound)) = line.bound {
+            write!(out, "{separator}{name}=\"{}\"", Bound(bound))?;
+            separator = ',';
+        }
+        out.write_str(if separator == ',' { "} " } else { " " })?;
+        write!(out, "{value}")?;
+        match (line.timestamp_ms, *format) {
+            (None, _) => {}
+            (Some(timestamp), Format::Text) => write!(out, " {timestamp}")?,
+            (Some(timestamp), Format::OpenMetrics) => write!(out, " {}", Seconds(timestamp))?,
+        }
+        if let Some(exemplar) = line.exemplar.filter(|exemplar| *format == Format::OpenMetrics && exemplar.fits()) {
+            write_exemplar(out, exemplar)?;
+        }
+        out.write_char('\n')
+    }
+
+    fn wrong_value(&self) -> EncodeError {
+        EncodeError::Value { family: self.name.to_owned(), kind: self.kind }
+    }
+}
+
+/// What a line has beside its name and number.
+#[derive(Clone)]
+struct Line<'a, L> {
+    labels: L,
+    /// The label that the format adds: `le` or `quantile`.
+    bound: Option<(&'static str, f64)>,
+    timestamp_ms: Option<i64>,
+    exemplar: Option<&'a Exemplar>,
+}
+
+/// Whether OpenMetrics lets a family have this unit.
+pub(crate) fn unit_fits(name: &str, unit: &str, kind: Kind) -> bool {
+    let is_suffix = name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+    let is_word = !unit.is_empty() && unit.bytes().all(|byte| Class::Metric.has(byte));
+    is_suffix && is_word && !matches!(kind, Kind::Info | Kind::StateSet)
+}
+
+fn label_pairs(labels: &[Label]) -> impl Iterator<Item = (&str, &str)> + Clone {
+    labels.iter().map(|label| (label.name.as_str(), label.value.as_str()))
+}
+
+fn write_name(out: &mut impl Write, name: &str, suffix: &str, plain: bool) -> fmt::Result {
+    if plain {
+        out.write_str(name)?;
+        return out.write_str(suffix);
+    }
+    out.write_char('"')?;
+    escaped(out, name, true)?;
+    out.write_str(suffix)?;
+    out.write_char('"')
+}
+
+fn write_label(out: &mut impl Write, name: &str, value: &str) -> fmt::Result {
+    write_name(out, name, "", Class::Label.is_plain(name))?;
+    out.write_str("=\"")?;
+    escaped(out, value, true)?;
+    out.write_char('"')
+}
+
+fn write_exemplar(out: &mut impl Write, exemplar: &Exemplar) -> fmt::Result {
+    out.write_str(" # {")?;
+    for (index, (name, value)) in label_pairs(&exemplar.labels).enumerate() {
+        if index > 0 {
+            out.write_char(',')?;
+        }
+        write_label(out, name, value)?;
+    }
+    write!(out, "}} {}", Float(exemplar.value))?;
+    exemplar.timestamp_ms.map_or(Ok(()), |timestamp| write!(out, " {}", Seconds(timestamp)))
+}
+
+/// Why a page could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The writer failed. Writing to a `String` never does.
+    Write,
+    /// A family has no name.
+    EmptyName,
+    /// A point's value does not fit its family's kind, or its histogram has not one count more than bounds.
+    Value {
+        /// The family's name.
+        family: String,
+        /// The family's kind.
+        kind: Kind,
+    },
+}
+
+impl Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write => f.write_str("the page could not be written: its writer failed"),
+            Self::EmptyName => f.write_str("a family has no name: give it one"),
+            Self::Value { family, kind: kind @ (Kind::Histogram | Kind::GaugeHistogram) } => {
+                write!(f, "family {family:?} is a {kind}: its points need buckets, one count more than bounds")
+            }
+            Self::Value { family, kind } => {
+                write!(f, "family {family:?} is a {kind}: a point's value is of another kind")
+            }
+        }
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+impl From<fmt::Error> for EncodeError {
+    fn from(_: fmt::Error) -> Self {
+        Self::Write
+    }
+}

@@ -1,0 +1,182 @@
+//! Numbers and text as the encoder spells them.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// A value: the shortest digits that read back as the same float, with an exponent only where zeros would be counted.
+pub(crate) struct Float(pub(crate) f64);
+
+impl Display for Float {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let value = self.0;
+        if let Some(word) = word(value) {
+            f.write_str(word)
+        } else if value == 0.0 || (1e-5..1e16).contains(&value.abs()) {
+            Display::fmt(&value, f)
+        } else {
+            fmt::LowerExp::fmt(&value, f)
+        }
+    }
+}
+
+/// The value of `le` and `quantile`, in OpenMetrics' canonical spelling (`0.5`, `1.0`, `1e+06`) in **both** formats.
+///
+/// A label is compared as text, so `le="1"` in one format and `le="1.0"` in the other would be two series. Prometheus 3
+/// turns every spelling into this one when it scrapes, and Go's client has always written it in OpenMetrics.
+pub(crate) struct Bound(pub(crate) f64);
+
+impl Display for Bound {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let value = self.0;
+        if let Some(word) = word(value) {
+            return f.write_str(word);
+        }
+        // Go's `strconv.FormatFloat(value, 'g', -1, 64)` leaves plain decimals at these powers.
+        if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
+            return fmt::Debug::fmt(&value, f);
+        }
+        let mut digits = Digits::default();
+        write!(digits, "{value:e}")?;
+        let (mantissa, exponent) = digits.as_str().split_once('e').ok_or(fmt::Error)?;
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+        write!(f, "{mantissa}e{sign}{exponent:0>2}")
+    }
+}
+
+fn word(value: f64) -> Option<&'static str> {
+    if value.is_nan() {
+        Some("NaN")
+    } else if value.is_infinite() {
+        Some(if value > 0.0 { "+Inf" } else { "-Inf" })
+    } else {
+        None
+    }
+}
+
+/// Room for a float in scientific notation (at most 17 digits, point, two signs, `e`, three digits), on the stack.
+#[derive(Default)]
+struct Digits {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Digits {
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("")
+    }
+}
+
+impl Write for Digits {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..self.len + text.len()).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.len += text.len();
+        Ok(())
+    }
+}
+
+/// A timestamp in OpenMetrics' decimal seconds, exactly.
+pub(crate) struct Seconds(pub(crate) i64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (whole, milliseconds) = (self.0.unsigned_abs() / 1000, self.0.unsigned_abs() % 1000);
+        if milliseconds == 0 { write!(f, "{sign}{whole}") } else { write!(f, "{sign}{whole}.{milliseconds:03}") }
+    }
+}
+
+/// Writes `text` with backslashes, line feeds and, if `quotes`, double quotes escaped.
+pub(crate) fn escaped(out: &mut impl Write, text: &str, quotes: bool) -> fmt::Result {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c| matches!(c, '\\' | '\n') || quotes && c == '"') {
+        let (plain, special) = rest.split_at(at);
+        out.write_str(plain)?;
+        let mut characters = special.chars();
+        out.write_str(match characters.next() {
+            Some('\n') => "\\n",
+            Some('"') => "\\\"",
+            _ => "\\\\",
+        })?;
+        rest = characters.as_str();
+    }
+    out.write_str(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-2.5, "-2.5"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1e15, "1000000000000000"),
+            (1e16, "1e16"),
+            (1e-5, "0.00001"),
+            (1e-6, "1e-6"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (5e-324, "5e-324"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(Float(value).to_string(), text);
+            assert_eq!(crate::number::float(text).map(|read| format!("{read:?}")), Some(format!("{value:?}")));
+        }
+    }
+
+    #[test]
+    fn bounds_as_go_spells_them() {
+        for (value, text) in [
+            (0.0, "0.0"),
+            (0.005, "0.005"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1.5e-10, "1.5e-10"),
+            (0.5, "0.5"),
+            (1.0, "1.0"),
+            (-1.0, "-1.0"),
+            (10.0, "10.0"),
+            (100_000.0, "100000.0"),
+            (1_000_000.0, "1e+06"),
+            (1_048_576.0, "1.048576e+06"),
+            (-1_048_576.5, "-1.0485765e+06"),
+            (1e100, "1e+100"),
+            (f64::MIN, "-1.7976931348623157e+308"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(Bound(value).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn seconds() {
+        for (milliseconds, text) in [
+            (0, "0"),
+            (1, "0.001"),
+            (-1, "-0.001"),
+            (1_520_879_607_789, "1520879607.789"),
+            (1_520_879_607_000, "1520879607"),
+            (i64::MAX, "9223372036854775.807"),
+            (i64::MIN, "-9223372036854775.808"),
+        ] {
+            assert_eq!(Seconds(milliseconds).to_string(), text);
+            assert_eq!(crate::number::seconds(text), Some(milliseconds));
+        }
+    }
+
+    #[test]
+    fn escapes() {
+        let escape = |quotes| {
+            let mut out = String::new();
+            escaped(&mut out, "a\\b\n\"é\"", quotes).unwrap();
+            out
+        };
+        assert_eq!(escape(true), r#"a\\b\n\"é\""#);
+        assert_eq!(escape(false), r#"a\\b\n"é""#);
+    }
+}
