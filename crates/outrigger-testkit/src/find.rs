@@ -55,7 +55,20 @@ pub fn binary(name: &str) -> Option<PathBuf> {
         // target/<profile>/deps/<test>, or target/<profile>/<binary> for xtask.
         test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|file| file.is_file())
     });
-    require(name, found, "cargo build --release --workspace")
+    let found = require(name, found, "cargo build --release --workspace")?;
+    if let Some(source) = newer_source(&found) {
+        eprintln!("NOTE: {} is older than {source}; rebuild it to test what stands there", found.display());
+    }
+    Some(found)
+}
+
+/// A source file that changed after the binary was linked, by the list that cargo keeps beside it.
+fn newer_source(binary: &Path) -> Option<String> {
+    let changed = |file: &Path| file.metadata().and_then(|data| data.modified()).ok();
+    let linked = changed(binary)?;
+    let list = std::fs::read_to_string(binary.with_extension("d")).ok()?;
+    let newer = |source: &&str| changed(Path::new(source)).is_some_and(|time| time > linked);
+    list.split_whitespace().skip(1).find(newer).map(str::to_owned)
 }
 
 /// A Python interpreter that can import `modules`: `OUTRIGGER_PYTHON`, else the virtual environment that `cargo verify`

@@ -115,7 +115,8 @@ fn histograms_and_counters_over_http_are_told_as_they_were_sent() {
     assert_eq!(receiver.metric_names(), ["http_server_request_duration_seconds", "things_total"]);
     assert_eq!(receiver.requests()[1]["items"], 2);
     let file = std::fs::read_to_string(receiver.file()).expect("the file of lines");
-    assert_eq!(file.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).count(), 4);
+    let lines: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((lines.len(), &lines[0]), (4, &expected));
 
     receiver.clear();
     assert_eq!(receiver.points("things_total"), Vec::<Value>::new());
