@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "cargo", about = "Outrigger's own commands", disable_help_subcommand = true)]
+#[command(name = "cargo", bin_name = "cargo", about = "Outrigger's own commands", disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

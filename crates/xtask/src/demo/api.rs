@@ -102,7 +102,10 @@ impl Shop {
             "routes": [fault.route],
         });
         let url = format!("{}/faults/{}", self.admin_url, fault.name);
-        accepted(&url, http::request("PUT", &url, &[("content-type", "application/json")], body.to_string().as_bytes(), TIMEOUT)?)
+        accepted(
+            &url,
+            http::request("PUT", &url, &[("content-type", "application/json")], body.to_string().as_bytes(), TIMEOUT)?,
+        )
     }
 
     pub(crate) fn switch_off(&self, fault: &Fault) -> Result<()> {

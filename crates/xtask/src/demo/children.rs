@@ -59,7 +59,15 @@ impl Children {
         shop.await_url(&format!("{admin_url}/-/ready"))?;
         let agent = Child::start(
             "agent",
-            program("outrigger")?.args(["run", "--interval", "1s", "--target", &address(admin), "--listen", &address(agent)]),
+            program("outrigger")?.args([
+                "run",
+                "--interval",
+                "1s",
+                "--target",
+                &address(admin),
+                "--listen",
+                &address(agent),
+            ]),
         );
         agent.await_url(&format!("{agent_url}/-/healthy"))?;
         let load = Child::start(

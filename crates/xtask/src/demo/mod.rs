@@ -74,7 +74,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let fault = Fault::draw(seed, options.fault.as_deref())?;
     if !options.prebuilt {
         println!("building shop, load generator and agent (release; the first build takes some minutes) ...");
-        sh::shown(sh::cargo().args(["build", "--release", "--package", "shop", "--package", "outrigger-agent", "--bins"]))?;
+        sh::shown(sh::cargo().args([
+            "build",
+            "--release",
+            "--package",
+            "shop",
+            "--package",
+            "outrigger-agent",
+            "--bins",
+        ]))?;
     }
     let children = Children::start(options.rate)?;
     println!("seed {seed}: `cargo demo --seed {seed}` repeats this run's fault");
@@ -140,12 +148,16 @@ impl Demo {
         let begun = Instant::now();
         while begun.elapsed() < WARM_UP_LIMIT {
             if let Ok(target) = self.agent.target() {
-                let busy: Vec<_> =
-                    target.routes.iter().filter(|route| route.requests_per_second.is_some_and(|rate| rate >= 1.0)).collect();
+                let busy: Vec<_> = target
+                    .routes
+                    .iter()
+                    .filter(|route| route.requests_per_second.is_some_and(|rate| rate >= 1.0))
+                    .collect();
                 let learnt = busy.iter().filter(|route| route.phase != "warming_up").count();
                 let rate: f64 = target.routes.iter().filter_map(|route| route.requests_per_second).sum();
                 let up = if target.up { "" } else { "; the shop does not answer" };
-                self.screen.progress(&format!("{learnt} of {} busy routes learnt, {rate:.0} requests/s{up}", busy.len()));
+                self.screen
+                    .progress(&format!("{learnt} of {} busy routes learnt, {rate:.0} requests/s{up}", busy.len()));
                 if target.up && !busy.is_empty() && learnt == busy.len() {
                     break;
                 }
@@ -155,8 +167,12 @@ impl Demo {
             }
         }
         let target = self.agent.target()?;
-        let learnt: Vec<&str> =
-            target.routes.iter().filter(|route| route.phase != "warming_up").map(|route| route.route.as_str()).collect();
+        let learnt: Vec<&str> = target
+            .routes
+            .iter()
+            .filter(|route| route.phase != "warming_up")
+            .map(|route| route.route.as_str())
+            .collect();
         self.screen.event(&format!("warm: {} routes learnt ({})", learnt.len(), learnt.join(", ")));
         Ok(true)
     }
@@ -199,20 +215,31 @@ impl Demo {
             || format!("still open {} s after its end", PATIENCE.as_secs()),
             |time| format!("recovery reported {:.0} s after its end", time.as_secs_f64()),
         );
-        let before = if early.is_empty() { "nothing reported before it".to_owned() } else { format!("{} reported BEFORE it", early.len()) };
-        let text = format!("{} named {:.0} s after the fault's start; {recovery}; {before}", fault.route, named.as_secs_f64());
+        let before = if early.is_empty() {
+            "nothing reported before it".to_owned()
+        } else {
+            format!("{} reported BEFORE it", early.len())
+        };
+        let text =
+            format!("{} named {:.0} s after the fault's start; {recovery}; {before}", fault.route, named.as_secs_f64());
         Ok(told(text, passed))
     }
 
     /// Until an incident names the faulted route: how long that took, `Some(None)` if it never did, `None` if stopped.
-    fn wait_for_report(&mut self, fault: &Fault, early: &[Incident], since: Instant) -> Result<Option<Option<Duration>>> {
+    fn wait_for_report(
+        &mut self,
+        fault: &Fault,
+        early: &[Incident],
+        since: Instant,
+    ) -> Result<Option<Option<Duration>>> {
         let mut first_headline = None;
         while since.elapsed() < PATIENCE {
             let reported = self.new_incident(early)?;
             if let Some(incident) = reported {
                 if first_headline.as_deref() != Some(incident.primary()) {
                     let time = since.elapsed().as_secs_f64();
-                    self.screen.event(&format!("INCIDENT   {} ({time:.0} s after the fault's start)", incident.primary()));
+                    self.screen
+                        .event(&format!("INCIDENT   {} ({time:.0} s after the fault's start)", incident.primary()));
                     self.screen.incident(&incident);
                     first_headline = Some(incident.primary().to_owned());
                 }
@@ -231,17 +258,15 @@ impl Demo {
     /// Until no incident is open: how long that took, `Some(None)` if one stays open, `None` if stopped.
     fn wait_for_recovery(&mut self, early: &[Incident], since: Instant) -> Result<Option<Option<Duration>>> {
         while since.elapsed() < PATIENCE {
-            if let Some(incident) = self.new_incident(early)? {
-                if !incident.is_open() {
-                    let time = since.elapsed();
-                    self.screen.event(&format!(
-                        "RECOVERED  {:.0} s after the fault's end; {} requests were affected",
-                        time.as_secs_f64(),
-                        incident.requests_affected
-                    ));
-                    self.screen.incident(&incident);
-                    return Ok(Some(Some(time)));
-                }
+            if let Some(incident) = self.new_incident(early)?.filter(|incident| !incident.is_open()) {
+                let time = since.elapsed();
+                self.screen.event(&format!(
+                    "RECOVERED  {:.0} s after the fault's end; {} requests were affected",
+                    time.as_secs_f64(),
+                    incident.requests_affected
+                ));
+                self.screen.incident(&incident);
+                return Ok(Some(Some(time)));
             }
             self.screen.progress("waiting for the agent to see the recovery");
             if !self.pause() {

@@ -1,8 +1,8 @@
 //! The steps of `cargo verify`, one function each.
 
 use super::{Context, tools};
-use crate::sh::{self, Result};
 use crate::demo;
+use crate::sh::{self, Result};
 use std::fs;
 
 /// The crates that go to a registry, each before those that need it.
@@ -139,7 +139,12 @@ pub(super) fn rules(context: &Context) -> Result<String> {
         }
     }
     if rules.is_empty() || tests.len() != rules.len() {
-        return Err(format!("{} rule files and {} test files in alerts/: each rule file has its test", rules.len(), tests.len()).into());
+        return Err(format!(
+            "{} rule files and {} test files in alerts/: each rule file has its test",
+            rules.len(),
+            tests.len()
+        )
+        .into());
     }
     let log = context.logs.join("rules.log");
     sh::logged(sh::program("promtool").current_dir(&folder).args(["check", "rules"]).args(&rules), &log)?;
@@ -175,7 +180,11 @@ pub(super) fn demo_seeds(context: &Context) -> Result<String> {
 fn demo_run(context: &Context, arguments: &[&str]) -> Result<String> {
     let log = context.logs.join(format!("demo{}.log", arguments.join("-")));
     let text = sh::logged(
-        sh::program(std::env::current_exe()?).arg("demo").args(arguments).args(["--prebuilt", "--for", demo::VERIFY_DURATION]),
+        sh::program(std::env::current_exe()?).arg("demo").args(arguments).args([
+            "--prebuilt",
+            "--for",
+            demo::VERIFY_DURATION,
+        ]),
         &log,
     )?;
     let verdict = text.lines().rfind(|line| line.starts_with(demo::VERDICT_PREFIX));
@@ -203,7 +212,8 @@ fn package_with(context: &Context, flags: &[&str]) -> Result<String> {
 
 /// Coverage-guided fuzzing of the parser, where a nightly compiler is there to instrument it.
 pub(super) fn fuzz(context: &Context) -> Result<String> {
-    let nightly = sh::program("cargo").args(["+nightly", "--version"]).output().is_ok_and(|output| output.status.success());
+    let nightly =
+        sh::program("cargo").args(["+nightly", "--version"]).output().is_ok_and(|output| output.status.success());
     if !nightly {
         return Ok("SKIPPED: no nightly toolchain, so no libFuzzer; the seeded mutator ran in `cargo test`".into());
     }

@@ -83,7 +83,9 @@ fn pypi(context: &Context) -> Result<String> {
     let folder = sh::target_dir().join("venv");
     make_environment(&folder, context)?;
     sh::logged(
-        sh::program(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages::PYPI),
+        sh::program(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(packages::PYPI),
         &context.logs.join("pip.log"),
     )
     .map_err(|error| format!("cannot install {list} from PyPI: {error}"))?;
@@ -93,9 +95,9 @@ fn pypi(context: &Context) -> Result<String> {
 
 fn make_environment(folder: &Path, context: &Context) -> Result<()> {
     let log = context.logs.join("venv.log");
-    sh::logged(sh::program("python3").args(["-m", "venv", "--clear"]).arg(folder), &log)
-        .map(drop)
-        .map_err(|error| format!("cannot make a Python environment (Debian: apt-get install python3-venv): {error}").into())
+    sh::logged(sh::program("python3").args(["-m", "venv", "--clear"]).arg(folder), &log).map(drop).map_err(|error| {
+        format!("cannot make a Python environment (Debian: apt-get install python3-venv): {error}").into()
+    })
 }
 
 fn deny(context: &Context) -> Result<String> {
@@ -110,7 +112,10 @@ fn deny(context: &Context) -> Result<String> {
     let root = sh::target_dir().join("tools");
     // Unoptimised: it runs for a second, and compiles in one minute instead of five.
     sh::logged(
-        sh::cargo().args(["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"]).arg(root).env_remove("CARGO_TARGET_DIR"),
+        sh::cargo()
+            .args(["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"])
+            .arg(root)
+            .env_remove("CARGO_TARGET_DIR"),
         &context.logs.join("cargo-deny-install.log"),
     )?;
     Ok(format!("installed from crates.io: cargo-deny {CARGO_DENY}"))
