@@ -19,6 +19,7 @@
 //! |---|---|
 //! | [`Postgres`], [`Redis`], [`Mariadb`] | databases |
 //! | [`Prometheus`], [`Alertmanager`], [`promtool`] | the other side of our pages, rules and alerts |
+//! | [`grafana`] | nothing: it reads what a dashboard would ask Prometheus for |
 //! | [`OtlpReceiver`] | a decoder of OTLP that shares no code with ours |
 //! | [`Chromium`] | a browser that prints a page's DOM or takes its picture |
 //! | [`WebhookSink`], [`http::Server`] | plain HTTP peers inside the test |
@@ -33,6 +34,7 @@
     reason = "a test support crate: a panic with the reason is how it fails the test that asked"
 )]
 
+pub mod grafana;
 pub mod http;
 pub mod packages;
 pub mod process;
