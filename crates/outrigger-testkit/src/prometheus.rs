@@ -10,7 +10,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// What a [`Prometheus`] shall scrape, evaluate and notify.
@@ -199,9 +199,22 @@ impl Prometheus {
     /// # Errors
     /// When the query is refused or Prometheus does not answer.
     pub fn try_query(&self, promql: &str) -> Result<Value, String> {
-        let body = format!("query={}", percent_encoded(promql));
-        let url = format!("{}/api/v1/query", self.url());
-        let answer = http::post(&url, "application/x-www-form-urlencoded", body).map_err(|error| error.to_string())?;
+        self.ask("query", &format!("query={}", percent_encoded(promql)))
+    }
+
+    /// The result of a query over the time until now: the array of series, each with `values`.
+    ///
+    /// # Errors
+    /// As [`Prometheus::try_query`].
+    pub fn try_query_range(&self, promql: &str, range: Duration, step: Duration) -> Result<Value, String> {
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
+        let (start, end, step) = (end.saturating_sub(range).as_secs_f64(), end.as_secs_f64(), step.as_secs_f64());
+        self.ask("query_range", &format!("query={}&start={start}&end={end}&step={step}", percent_encoded(promql)))
+    }
+
+    fn ask(&self, what: &str, form: &str) -> Result<Value, String> {
+        let url = format!("{}/api/v1/{what}", self.url());
+        let answer = http::post(&url, "application/x-www-form-urlencoded", form).map_err(|error| error.to_string())?;
         let mut answer = answer.json();
         match answer["status"].as_str() {
             Some("success") => Ok(answer["data"]["result"].take()),
@@ -226,6 +239,30 @@ impl Prometheus {
     #[track_caller]
     pub fn wait_value(&self, deadline: Duration, promql: &str, wanted: impl Fn(f64) -> bool) -> f64 {
         wait_for(deadline, promql, || self.value(promql).filter(|value| wanted(*value)))
+    }
+
+    /// The values of a label on the series of a selector, sorted.
+    ///
+    /// # Panics
+    /// When Prometheus refuses the selector or does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn label_values(&self, selector: &str, label: &str) -> Vec<String> {
+        let url = format!("{}/api/v1/label/{label}/values?match[]={}", self.url(), percent_encoded(selector));
+        let answer = http::get(&url).expect("Prometheus answers").json();
+        let values = answer["data"].as_array().unwrap_or_else(|| panic!("{selector}: {answer}"));
+        values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The rules that are loaded, with `type`, `name`, `query`, `health` and `lastError`.
+    ///
+    /// # Panics
+    /// When Prometheus does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn rules(&self) -> Vec<Value> {
+        let groups = self.list("/api/v1/rules", "groups");
+        groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten()).cloned().collect()
     }
 
     /// The active targets, with `health`, `lastError` and `labels`.
