@@ -1,1 +1,99 @@
+//! Request, database, cache, pool and process metrics for a Rust service, in a few lines.
+//!
+//! Install it once, add one layer, wrap the pool and the cache; the numbers come out on `/metrics` under the names of
+//! the OpenTelemetry semantic conventions, which dashboards and alert rules already know.
+//!
+//! ```no_run
+//! use axum::{Router, extract::Path, routing::get};
+//! use outrigger::{cache::MokaCache, pool};
+//! use sqlx::SqlitePool;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let metrics = outrigger::install()?; // the recorder, for the whole process
+//!     metrics.serve_admin(); //              /metrics on 127.0.0.1:9464
+//!
+//!     let db = SqlitePool::connect("sqlite:shop.db").await?;
+//!     let _watched = pool::watch(&metrics, "shop", &db); // how full the pool is
+//!     let names = MokaCache::new(&metrics, "names", moka::future::Cache::new(10_000));
+//!
+//!     let timed = metrics.clone();
+//!     let product = move |Path(id): Path<i64>| async move {
+//!         let query = sqlx::query_scalar("SELECT name FROM products WHERE id = $1").bind(id);
+//!         let name: Result<String, _> = names.try_get_with(id, query.fetch_one(timed.timed(&db))).await;
+//!         name.map_err(|error| error.to_string())
+//!     };
+//!     let app = Router::new()
+//!         .route("/products/{id}", get(product))
+//!         .layer(metrics.http_layer()); // last, so that it sees every route
+//!
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The parts
+//!
+//! | feature | on by default | gives |
+//! |---|---|---|
+//! | `exporter` | yes | [`install()`], [`standalone()`], [`prometheus_builder()`]: a Prometheus recorder with the right buckets, its upkeep running |
+//! | `admin` | yes | [`admin`]: `/metrics` and health on a port of its own; needs Tokio |
+//! | `http` | yes | [`http`]: a tower layer for request metrics; needs no runtime |
+//! | `process` | yes | [`process`]: CPU, memory, threads, descriptors |
+//! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
+//! | `moka` | no | [`MokaCache`](cache::MokaCache) |
+//! | `full` | no | all of these |
+//!
+//! [`cache::CacheMetrics`], for a cache of any kind, needs no feature.
+//!
+//! # With a recorder of your own
+//!
+//! Everything writes through the [`metrics`](https://docs.rs/metrics) facade, to whatever recorder is installed: leave
+//! out [`install()`] and use [`Metrics::global()`], or give one explicitly to [`Metrics::with_recorder()`], as tests do:
+//!
+//! ```
+//! # fn main() -> Result<(), outrigger::InstallError> {
+//! let metrics = outrigger::standalone()?; // as install(), but not global
+//! let cache = outrigger::cache::CacheMetrics::new(&metrics, "names");
+//! cache.hit();
+//! let page = metrics.render().unwrap_or_default();
+//! assert!(page.contains(r#"cache_requests_total{cache_name="names",cache_result="hit"} 1"#));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Keep handles from expiring: an idle timeout of the recorder and handles that are kept, as they are here, exclude
+//! each other.
+//!
+//! # Bounds
+//!
+//! Label values come from closed sets or are capped, and what does not fit is counted in
+//! `outrigger_series_dropped_total`. No raw path, host, SQL text or bound value becomes a label. Every metric stands in
+//! the catalogue, [`outrigger-semconv`](https://docs.rs/outrigger-semconv).
 
+#![deny(missing_docs)]
+#![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
+
+#[cfg(feature = "admin")]
+pub mod admin;
+pub mod cache;
+#[cfg(feature = "sqlx")]
+pub mod db;
+#[cfg(feature = "exporter")]
+mod exporter;
+#[cfg(feature = "http")]
+pub mod http;
+mod late;
+mod metrics;
+#[cfg(feature = "sqlx")]
+pub mod pool;
+#[cfg(feature = "process")]
+pub mod process;
+mod resource;
+#[cfg(any(feature = "http", feature = "sqlx"))]
+mod series;
+
+#[cfg(feature = "exporter")]
+pub use self::exporter::{InstallError, install, prometheus_builder, standalone};
+pub use self::metrics::Metrics;

@@ -1,0 +1,86 @@
+//! Serving a router with the bounds that a listener needs and `axum::serve` does not offer.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Accepts until told to stop, then lets the answers under way end.
+pub(super) async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            // Wait for room first: what is not accepted stays in the kernel's short queue.
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (listener.accept().await, slot)
+        };
+        tokio::select! {
+            (accepted, slot) = accepted => match accepted {
+                Ok((stream, _)) => {
+                    let connection = serve_connection(stream, router.clone(), stopped.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, as a rule: a pause keeps this from spinning.
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the admin listener could not accept");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            // Ended tasks are collected, so that the set stays as small as the connections are many.
+            Some(_) = connections.join_next() => {}
+            () = told_to_stop(&mut stopped) => break,
+        }
+    }
+    drop(listener);
+    let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(router);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER_BYTES);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+
+    let enough = async {
+        tokio::select! {
+            () = sleep(LIFETIME) => {}
+            () = told_to_stop(&mut stopped) => {}
+        }
+    };
+    // A client's errors are the client's: there is nobody to tell.
+    let done = tokio::select! {
+        _ = connection.as_mut() => true,
+        () = enough => false,
+    };
+    if !done {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(GRACE, connection).await;
+    }
+}
+
+/// Waits for the word to stop; for ever if the handle that could give it is gone.
+pub(super) async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+const CONNECTIONS: usize = 64;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that does not read its answer holds a place for no longer than this.
+const LIFETIME: Duration = Duration::from_secs(300);
+const GRACE: Duration = Duration::from_secs(5);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const BUFFER_BYTES: usize = 64 * 1024;
