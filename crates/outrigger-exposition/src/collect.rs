@@ -265,7 +265,8 @@ impl Entry {
 
     /// What a sample of this name means to the family.
     fn part(&self, name: &str) -> Option<Part> {
-        let is_page_name = self.page_name == name && !self.kind.value_suffix().is_empty();
+        let suffix = self.kind.value_suffix();
+        let is_page_name = self.page_name == name && !suffix.is_empty() && name.ends_with(suffix);
         let named = name.strip_prefix(self.family_name()).and_then(|suffix| Part::of(self.kind, suffix));
         named.or(is_page_name.then_some(Part::Value))
     }

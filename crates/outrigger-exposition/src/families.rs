@@ -10,7 +10,7 @@ use crate::parse::{LineError, Parsed, Reason, parse};
 /// Reads a page to owned families, within [`Limits::default`].
 ///
 /// A sample belongs to the family of the latest `# TYPE` line if that has such a sample, else to the family whose name it
-/// bears, else to a new family of [`Kind::Unknown`]; so families may interleave and come twice. Points are told apart by
+/// bears, else to a new family of [`Kind::Unknown`](crate::Kind::Unknown); so families may interleave and come twice. Points are told apart by
 /// labels and timestamp. The buckets of a histogram become counts per bucket, ascending.
 ///
 /// What cannot be put together is left out and reported in [`Families::problems`], the rest of the page stands. A

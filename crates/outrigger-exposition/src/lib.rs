@@ -67,3 +67,8 @@ pub use labels::{Labels, LabelsIter, MAX_LABELS};
 pub use model::{BucketExemplar, Exemplar, Family, Histogram, Kind, Label, Point, Quantile, Summary, Value};
 pub use parse::{LineError, MAX_LINE, Parsed, Reason, Visitor, parse};
 pub use sample::{ExemplarRef, Sample};
+
+/// The program of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
