@@ -31,13 +31,25 @@ fn postgres_keeps_its_data_through_kill_and_restart() {
     postgres.restart();
     postgres.sql("SELECT 1;");
 
-    let shared = || std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default().lines().count();
-    let before = shared();
+    let segment = shared_memory(&postgres);
+    assert!(segment_exists(&segment), "{segment}");
     let traces = Traces::of(postgres.process(), postgres.port());
     postgres.kill();
     drop(postgres);
     traces.assert_nothing_left();
-    assert!(shared() < before, "the killed server's shared memory segment is still there");
+    assert!(!segment_exists(&segment), "the killed server's shared memory is left");
+}
+
+/// The id of the System V segment with which the server guards its data folder.
+fn shared_memory(postgres: &Postgres) -> String {
+    let file = format!("/proc/{}/cwd/postmaster.pid", postgres.process().id());
+    let file = std::fs::read_to_string(file).expect("the server runs in its data folder");
+    file.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)).expect("key and id").to_owned()
+}
+
+fn segment_exists(id: &str) -> bool {
+    let segments = std::fs::read_to_string("/proc/sysvipc/shm").expect("the list of segments");
+    segments.lines().any(|line| line.split_whitespace().nth(1) == Some(id))
 }
 
 #[test]
