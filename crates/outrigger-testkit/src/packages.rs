@@ -13,8 +13,8 @@ pub const DEBIAN: &[(&str, &str)] = &[
     ("chromium", "chromium"),
 ];
 
-/// Python packages of the OTLP receiver, for the interpreter that [`python`](crate::python) finds.
-pub const PYPI: &[&str] = &["opentelemetry-proto", "grpcio"];
+/// Python packages of the OTLP receiver and of the strangers that read our pages, for the interpreter that [`python`](crate::python) finds.
+pub const PYPI: &[&str] = &["opentelemetry-proto", "grpcio", "prometheus-client"];
 
 /// Modules that those packages bring.
 pub const PYTHON_MODULES: &[&str] = &["grpc", "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc"];
