@@ -3,6 +3,9 @@
 use crate::families::ProblemKind;
 use crate::model::{BucketExemplar, Exemplar, Histogram, Kind, Quantile, Summary, Value};
 
+/// The most buckets or quantiles that one point may have; it bounds the search for duplicates.
+const MAX_BUCKETS: usize = 1000;
+
 /// Which part of a point a sample is, as its name's suffix says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -83,6 +86,9 @@ impl Parts {
                 if self.buckets.iter().any(|bucket| bucket.bound == bound) {
                     return Err(ProblemKind::Duplicate);
                 }
+                if self.buckets.len() >= MAX_BUCKETS {
+                    return Err(ProblemKind::TooManyBuckets);
+                }
                 self.buckets.push(Bucket { bound, cumulative: value, exemplar });
                 return Ok(());
             }
@@ -90,6 +96,9 @@ impl Parts {
                 let quantile = own.filter(|quantile| (0.0..=1.0).contains(quantile)).ok_or(ProblemKind::Bound)?;
                 if self.quantiles.iter().any(|seen| seen.quantile == quantile) {
                     return Err(ProblemKind::Duplicate);
+                }
+                if self.quantiles.len() >= MAX_BUCKETS {
+                    return Err(ProblemKind::TooManyBuckets);
                 }
                 self.quantiles.push(Quantile { quantile, value });
                 return Ok(());

@@ -1,6 +1,10 @@
 //! A place in a line, and the small steps that both formats are made of.
+//!
+//! Every byte of a page goes through here: what runs for each label is inlined by force, which saves a tenth of the
+//! instructions of a line (callgrind).
 
 use crate::parse::Reason;
+use crate::scan;
 
 /// A place in a line. All slices it hands out end at ASCII bytes, so they are never cut inside a character.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +22,13 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
     /// Steps over `byte` if it comes next.
+    #[inline]
     pub(crate) fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -30,6 +36,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over spaces and tabs; says whether there were any.
+    #[inline]
     pub(crate) fn blanks(&mut self) -> bool {
         let start = self.at;
         while matches!(self.peek(), Some(b' ' | b'\t')) {
@@ -48,30 +55,30 @@ impl<'a> Cursor<'a> {
     }
 
     /// A name of letters, digits and underscores, and of colons when it is a metric's; empty when none stands here.
+    #[inline(always)]
     pub(crate) fn name(&mut self, class: Class) -> &'a str {
         let start = self.at;
-        if self.peek().is_some_and(|byte| !byte.is_ascii_digit()) {
-            while self.peek().is_some_and(|byte| class.has(byte)) {
-                self.at += 1;
-            }
+        let bytes = self.bytes();
+        if !bytes.first().is_some_and(u8::is_ascii_digit) {
+            self.at += bytes.iter().position(|&byte| !class.has(byte)).unwrap_or(bytes.len());
         }
         self.since(start)
     }
 
     /// The content of a quoted string, its escapes untouched.
+    #[inline(always)]
     pub(crate) fn quoted(&mut self) -> Result<&'a str, Reason> {
         if !self.eat(b'"') {
             return Err(Reason::Labels);
         }
         let start = self.at;
         loop {
-            match self.peek() {
-                Some(b'"') => break,
-                // Whatever is escaped cannot end the string.
-                Some(b'\\') => self.at += 2,
-                Some(_) => self.at += 1,
-                None => return Err(Reason::Labels),
+            self.at += scan::find_either(self.bytes(), b'"', b'\\').ok_or(Reason::Labels)?;
+            if self.peek() == Some(b'"') {
+                break;
             }
+            // Whatever is escaped cannot end the string; this may be the middle of its character.
+            self.at += 2;
         }
         let content = self.since(start);
         self.at += 1;
@@ -90,10 +97,17 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at..).unwrap_or("")
     }
 
+    #[inline]
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
     pub(crate) fn since(&self, start: usize) -> &'a str {
         self.between(start, self.at)
     }
 
+    #[inline]
     pub(crate) fn between(&self, start: usize, end: usize) -> &'a str {
         self.text.get(start..end).unwrap_or("")
     }

@@ -118,6 +118,8 @@ pub enum ProblemKind {
     Bound,
     /// The same sample came before. The first one holds.
     Duplicate,
+    /// A point has more than 1,000 buckets or quantiles. The sample is left out; the next bucket counts for it.
+    TooManyBuckets,
     /// A bucket or a count is not a whole number between 0 and 2^53. The point is left out.
     NotACount,
     /// A bucket counts less than one below it. The point is left out.
@@ -144,6 +146,7 @@ impl fmt::Display for ProblemKind {
             Self::UnexpectedSample => "the family's kind has no such sample; it is left out",
             Self::Bound => "le or quantile is missing, not a number or out of range; the sample is left out",
             Self::Duplicate => "the same sample came before; the first one holds",
+            Self::TooManyBuckets => "more than 1000 buckets or quantiles; the sample is left out",
             Self::NotACount => "a bucket or count is not a whole number up to 2^53; the point is left out",
             Self::NotMonotone => "a bucket counts less than one below it; the point is left out",
             Self::InfinityFromCount => "the +Inf bucket is missing; _count stands in for it",

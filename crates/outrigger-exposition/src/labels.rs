@@ -116,6 +116,7 @@ pub(crate) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<Labels<'a>, Reason> {
     }
 }
 
+#[inline(always)]
 fn pair<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Escaped<'a>), Reason> {
     cursor.blanks();
     let name = if cursor.peek() == Some(b'"') { cursor.quoted_name()? } else { cursor.name(Class::Label) };

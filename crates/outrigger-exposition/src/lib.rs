@@ -55,6 +55,7 @@ mod model;
 mod number;
 mod parse;
 mod sample;
+mod scan;
 mod write;
 
 pub use encode::{EncodeError, Encoder, Extra, Header, Points, ValueRef};

@@ -7,6 +7,7 @@ use crate::escape::Escaped;
 use crate::format::Format;
 use crate::model::Kind;
 use crate::sample::{self, Sample};
+use crate::scan;
 
 /// The longest line that is read, in bytes without its end; a longer one is bad.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -124,31 +125,12 @@ fn read_line(line: &[u8], format: Format, parsed: &mut Parsed, visitor: &mut imp
 
 /// The first line without its end, and what follows it.
 fn split_line(page: &[u8]) -> (&[u8], &[u8]) {
-    let end = line_feed(page).unwrap_or(page.len());
+    let end = scan::find(page, b'\n').unwrap_or(page.len());
     let (mut line, after) = page.split_at(end);
     while let [shorter @ .., b'\r'] = line {
         line = shorter;
     }
     (line, after.get(1..).unwrap_or_default())
-}
-
-/// The position of the first line feed, eight bytes at a time: the standard library keeps its search to itself.
-fn line_feed(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const LINE_FEEDS: u64 = ONES * b'\n' as u64;
-    let mut at = 0;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for word in words {
-        // A byte that equals the line feed becomes zero, and the lowest zero byte sets the lowest high bit
-        // (Mycroft's test; bits above the first hit may be wrong, the first never is).
-        let zeros = u64::from_le_bytes(*word) ^ LINE_FEEDS;
-        let hits = zeros.wrapping_sub(ONES) & !zeros & (ONES << 7);
-        if hits != 0 {
-            return Some(at + hits.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    tail.iter().position(|&byte| byte == b'\n').map(|position| at + position)
 }
 
 fn trim_start(mut line: &[u8]) -> &[u8] {

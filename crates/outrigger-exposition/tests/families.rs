@@ -249,6 +249,15 @@ fn limits() {
 }
 
 #[test]
+fn buckets_are_bounded() {
+    let buckets: String = (0..1005).map(|bound| format!("a_bucket{{le=\"{bound}\"}} {bound}\n")).collect();
+    let read = families(format!("# TYPE a histogram\n{buckets}a_count 2000\n").as_bytes(), Text);
+    let Value::Histogram(histogram) = &read.families[0].points[0].value else { panic!("{read:?}") };
+    assert_eq!((histogram.bounds.len(), histogram.count()), (1000, 2000));
+    assert_eq!(problems(&read)[..5], [ProblemKind::TooManyBuckets; 5]);
+}
+
+#[test]
 fn real_pages_have_no_problems() {
     for page in [
         &include_bytes!("../corpus/node_exporter.txt")[..],

@@ -1,0 +1,56 @@
+//! Searches for single bytes, eight bytes at a time: the standard library keeps its own to itself.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = ONES << 7;
+
+/// The position of the first `needle`.
+pub(crate) fn find(bytes: &[u8], needle: u8) -> Option<usize> {
+    find_by(bytes, |word| zeros(word ^ (ONES * u64::from(needle))), |byte| byte == needle)
+}
+
+/// The position of the first `one` or `other`.
+#[inline]
+pub(crate) fn find_either(bytes: &[u8], one: u8, other: u8) -> Option<usize> {
+    find_by(
+        bytes,
+        |word| zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other))),
+        |byte| byte == one || byte == other,
+    )
+}
+
+#[inline(always)]
+fn find_by(bytes: &[u8], hits: impl Fn(u64) -> u64, is_hit: impl Fn(u8) -> bool) -> Option<usize> {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let hits = hits(u64::from_le_bytes(*word));
+        if hits != 0 {
+            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
+        }
+    }
+    tail.iter().position(|&byte| is_hit(byte)).map(|position| words.len() * 8 + position)
+}
+
+/// The high bit of every byte that is zero (Mycroft's test). Above the first such byte bits may be set wrongly, below
+/// it never, so the lowest one can be trusted.
+#[inline(always)]
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_plain_search() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..10_000 {
+            // Neighbouring values, where borrows between bytes would show.
+            let bytes: Vec<u8> =
+                (0..rng.usize(..30)).map(|_| b"\t\n\x0b!\"#[\\]\x00\x80\xff"[rng.usize(..12)]).collect();
+            assert_eq!(find(&bytes, b'\n'), bytes.iter().position(|&byte| byte == b'\n'), "{bytes:?}");
+            let either = bytes.iter().position(|byte| b"\"\\".contains(byte));
+            assert_eq!(find_either(&bytes, b'"', b'\\'), either, "{bytes:?}");
+        }
+    }
+}
