@@ -1,5 +1,11 @@
 //! What a detector is fed: the change of a route's counters over one interval.
 
+/// The longest interval or request that is believed, in seconds. Longer ones are mistakes of a clock.
+const LONGEST: f64 = 86_400.0;
+
+/// Tail counts of a histogram with the most bounds: one for all requests, one above each bound.
+pub(crate) const MAX_WIDTH: usize = Interval::MAX_BOUNDS + 1;
+
 /// The requests of one route that ended during one interval, as differences of cumulative bucket counters.
 ///
 /// An interval that cannot be read is ignored and changes nothing: `delta` is not one longer than `bounds`, the bounds
@@ -10,7 +16,8 @@ pub struct Interval<'a> {
     pub bounds: &'a [f64],
     /// Requests per bucket, **not** cumulative; one entry more than `bounds`, the last for `+Inf`.
     pub delta: &'a [u64],
-    /// Seconds that these requests took together. When it is negative or not finite, the middles of the buckets
+    /// Seconds that these requests took together. When it makes no sense (negative, not finite, more than a
+    /// day per request), the middles of the buckets
     /// stand in for it.
     pub sum: f64,
     /// Length of the interval in seconds: the time since the previous scrape that worked, so a missed scrape makes a
@@ -36,7 +43,7 @@ impl Interval<'_> {
 
     /// The time that the requests took: `sum` where it makes sense, else an estimate from the buckets.
     pub(crate) fn spent(&self) -> f64 {
-        if self.sum.is_finite() && self.sum >= 0.0 {
+        if (0.0..=self.requests() as f64 * LONGEST).contains(&self.sum) {
             return self.sum;
         }
         let last = self.bounds.last().copied().unwrap_or(0.0);
@@ -67,9 +74,6 @@ pub struct ErrorInterval {
     /// The counters fell back to zero within this interval: the service restarted.
     pub reset: bool,
 }
-
-/// The longest interval that is believed, in seconds. Longer ones are clock mistakes.
-const LONGEST: f64 = 86_400.0;
 
 /// `seconds` as time that passed: finite, not negative, at most a day.
 pub(crate) fn elapsed(seconds: f64) -> f64 {

@@ -1,18 +1,29 @@
 //! Latency of a route against its own baseline.
 
-use crate::{Interval, LatencySettings, Phase, State, StateError, Verdict};
+use crate::{
+    Interval, LatencySettings, LatencyShift, Quantiles, Shift, State, StateError, Verdict,
+    baseline::Baseline,
+    interval::{MAX_WIDTH, elapsed},
+    quantile::interpolate,
+    state::Signal,
+    tracker::{Episode, Rules, Sample, Tracker},
+};
 
 /// Finds routes that became slower than they use to be. One detector watches one route.
+///
+/// When the bucket bounds change, the detector warms up again: counts of different buckets do not compare.
 #[derive(Clone, Debug)]
 pub struct LatencyDetector {
     settings: LatencySettings,
+    bounds: Vec<f64>,
+    tracker: Tracker,
 }
 
 impl LatencyDetector {
     /// A detector that knows nothing yet.
     #[must_use]
     pub fn new(settings: LatencySettings) -> Self {
-        Self { settings }
+        Self { settings, bounds: Vec::new(), tracker: Tracker::new(1) }
     }
 
     /// Takes up a kept state under the given settings.
@@ -21,8 +32,8 @@ impl LatencyDetector {
     ///
     /// When the state has a version that this release does not know, belongs to an error detector, or is damaged.
     pub fn restore(settings: LatencySettings, state: State) -> Result<Self, StateError> {
-        state.check()?;
-        Ok(Self { settings })
+        let (bounds, tracker) = state.open(Signal::Latency)?;
+        Ok(Self { settings, bounds, tracker })
     }
 
     /// The settings.
@@ -34,12 +45,90 @@ impl LatencyDetector {
     /// What the detector knows, to be kept across restarts of its host.
     #[must_use]
     pub fn state(&self) -> State {
-        State::default()
+        State::new(Signal::Latency, self.bounds.clone(), self.tracker.clone())
     }
 
     /// Takes in one interval and answers where the route stands.
     pub fn observe(&mut self, interval: &Interval<'_>) -> Verdict {
-        let _ = (interval.is_readable(), interval.spent(), interval.requests());
-        Verdict { phase: Phase::WarmingUp, score: 0.0, shift: None }
+        if !interval.is_readable() {
+            return self.verdict(0.0);
+        }
+        if self.bounds != interval.bounds {
+            self.bounds.clear();
+            self.bounds.extend_from_slice(interval.bounds);
+            self.tracker = Tracker::new(interval.bounds.len() + 1);
+        }
+        let mut tails = [0; MAX_WIDTH];
+        let mut above = 0_u64;
+        for (tail, count) in tails.iter_mut().take(interval.delta.len()).rev().zip(interval.delta.iter().rev()) {
+            above = above.saturating_add(*count);
+            *tail = above;
+        }
+        let sample = Sample {
+            tails: tails.get(..interval.delta.len()).unwrap_or_default(),
+            spent: interval.spent(),
+            seconds: elapsed(interval.seconds),
+            reset: interval.reset,
+        };
+        let LatencySettings { pace, min_score, min_share, min_share_seconds, young_share, .. } = self.settings;
+        let rules = Rules {
+            pace: &pace,
+            min_score,
+            min_excess: self.settings.min_requests as f64,
+            min_share,
+            min_share_seconds,
+            young_share,
+            objective: 0.0,
+        };
+        let (bounds, settings) = (&self.bounds, &self.settings);
+        let score = self.tracker.observe(&sample, &rules, |baseline, window, tail, youth| {
+            let ratio = settings.min_shift_ratio * (1.0 + youth);
+            displacement(bounds, baseline, window, tail)
+                .is_some_and(|(before, during)| during - before >= settings.min_shift_seconds.max(ratio * before))
+        });
+        self.verdict(score)
     }
+
+    fn verdict(&self, score: f64) -> Verdict {
+        let shift = self.tracker.episode().map(|episode| Shift::Latency(self.shift(episode)));
+        Verdict { phase: self.tracker.phase(), score, shift }
+    }
+
+    fn shift(&self, episode: &Episode) -> LatencyShift {
+        let baseline = self.tracker.baseline();
+        let tail = self.tracker.telling_tail(episode, 0.0);
+        let requests = episode.tails.first().copied().unwrap_or(0);
+        let above = episode.tails.get(tail).copied().unwrap_or(0) as f64;
+        let share_before = baseline.share(tail);
+        let during =
+            |q| tail_quantile(&self.bounds, |tail| episode.tails.get(tail).map_or(0.0, |count| *count as f64), q);
+        let before = |q| tail_quantile(&self.bounds, |tail| baseline.count(tail), q);
+        LatencyShift {
+            onset_seconds_ago: episode.seconds,
+            before: Quantiles { p50: before(0.5), p95: before(0.95), p99: before(0.99) },
+            during: Quantiles { p50: during(0.5), p95: during(0.95), p99: during(0.99) },
+            bound: self.bounds.get(tail.saturating_sub(1)).copied().unwrap_or(0.0),
+            share_before,
+            share_during: if requests > 0 { above / requests as f64 } else { 0.0 },
+            requests,
+            affected: (above - requests as f64 * share_before).round().max(0.0) as u64,
+            added_seconds: (episode.spent - requests as f64 * baseline.mean()).max(0.0),
+        }
+    }
+}
+
+/// How far the requests that moved across a bound moved: before and during, the quantile in the middle of those displaced.
+fn displacement(bounds: &[f64], baseline: &Baseline, window: &[u64], tail: usize) -> Option<(f64, f64)> {
+    let share_during = *window.get(tail)? as f64 / *window.first()? as f64;
+    let middle = 1.0 - f64::midpoint(baseline.share(tail), share_during);
+    let before = tail_quantile(bounds, |tail| baseline.count(tail), middle);
+    let during = tail_quantile(bounds, |tail| window.get(tail).map_or(0.0, |count| *count as f64), middle);
+    Some((before, during))
+}
+
+/// A quantile of tail counts; 0 where there is none.
+fn tail_quantile(bounds: &[f64], tails: impl Fn(usize) -> f64, q: f64) -> f64 {
+    let counts =
+        (0..=bounds.len()).map(|tail| (tails(tail) - if tail < bounds.len() { tails(tail + 1) } else { 0.0 }).max(0.0));
+    interpolate(bounds, counts, tails(0), q).unwrap_or(0.0)
 }

@@ -4,7 +4,7 @@
 //! normal for this route, and answers each interval with a [`Verdict`]: warming up, calm, or anomalous since when and how.
 //! It reads no clock, does no I/O and spawns nothing; time is the sum of the `seconds` it is fed.
 //!
-//! ```no_run
+//! ```
 //! use outrigger_detect::{Interval, LatencyDetector, LatencySettings, Phase};
 //!
 //! let mut detector = LatencyDetector::new(LatencySettings::default());
@@ -21,12 +21,16 @@
 //! ```
 #![deny(missing_docs)]
 
+mod baseline;
 mod errors;
+mod evidence;
+mod history;
 mod interval;
 mod latency;
 mod quantile;
 mod settings;
 mod state;
+mod tracker;
 mod verdict;
 
 pub use errors::ErrorDetector;

@@ -14,7 +14,7 @@ pub struct Pace {
     /// Seconds with traffic after a restart that are neither judged nor learnt: caches are cold. Defaults to 30.
     pub restart_grace_seconds: f64,
     /// An anomaly opens only if the excess shows in stretches that are together at least this long, in seconds, and at
-    /// least two, so that a single pause opens none. Defaults to 5.
+    /// least two, so that a single pause opens none; 0 asks for neither. Defaults to 6.
     pub persistence_seconds: f64,
     /// An anomaly closes only after a stretch of at least this many seconds that looks like the baseline. Defaults to 15.
     pub clear_seconds: f64,
@@ -31,7 +31,7 @@ impl Default for Pace {
             warm_up_requests: 100,
             half_life_seconds: 3600.0,
             restart_grace_seconds: 30.0,
-            persistence_seconds: 5.0,
+            persistence_seconds: 6.0,
             clear_seconds: 15.0,
             adopt_seconds: 3600.0,
             idle_seconds: 300.0,
@@ -44,7 +44,7 @@ impl Default for Pace {
 pub struct LatencySettings {
     /// How fast it learns, forgets and calms down.
     pub pace: Pace,
-    /// The score that opens an anomaly, in standard deviations. Defaults to 5.
+    /// The score that opens an anomaly, in standard deviations. Defaults to 6.
     pub min_score: f64,
     /// Slow requests in excess of the baseline that a window must hold. Defaults to 5.
     pub min_requests: u64,
@@ -54,7 +54,7 @@ pub struct LatencySettings {
     /// them for 100 s. Defaults to 2.
     pub min_share_seconds: f64,
     /// Added to `min_share` at the end of the warm-up and fading within ten minutes, since a young baseline has not seen
-    /// the service's rarer habits. Defaults to 0.08.
+    /// the service's rarer habits. Likewise `min_shift_ratio` is doubled at first. Defaults to 0.08.
     pub young_share: f64,
     /// The displaced requests must have become slower by at least this many seconds. Defaults to 0.01.
     pub min_shift_seconds: f64,
@@ -66,7 +66,7 @@ impl Default for LatencySettings {
     fn default() -> Self {
         Self {
             pace: Pace::default(),
-            min_score: 5.0,
+            min_score: 6.0,
             min_requests: 5,
             min_share: 0.02,
             min_share_seconds: 2.0,

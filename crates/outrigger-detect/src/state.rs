@@ -2,6 +2,130 @@
 
 use std::fmt;
 
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::{
+    interval::{Interval, are_bounds},
+    tracker::Tracker,
+};
+
+/// The format of [`State`] that this release reads and writes.
+const VERSION: u32 = 1;
+
+/// What a detector knows: serialisable, opaque, and versioned.
+///
+/// A restored detector gives the verdicts that the original would have given, if the format keeps floating-point numbers
+/// exactly (`serde_json` does so with its feature `float_roundtrip`; without it the last digit may differ).
+/// A state of another version is read without error, and refused by `restore` with both versions named.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct State {
+    // The version is written first, and by its name it stays first where a format sorts its keys: what follows is
+    // read only if the version is known.
+    version: u32,
+    watch: Option<Watch>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Watch {
+    signal: Signal,
+    bounds: Vec<f64>,
+    tracker: Tracker,
+}
+
+/// The kind of detector that a state belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Signal {
+    Latency,
+    Errors,
+}
+
+impl State {
+    /// The version of the format.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    pub(crate) fn new(signal: Signal, bounds: Vec<f64>, tracker: Tracker) -> Self {
+        Self { version: VERSION, watch: Some(Watch { signal, bounds, tracker }) }
+    }
+
+    /// Bounds and tracker, if they can be trusted.
+    pub(crate) fn open(self, expected: Signal) -> Result<(Vec<f64>, Tracker), StateError> {
+        if self.version != VERSION {
+            return Err(StateError::UnknownVersion { found: self.version, supported: VERSION });
+        }
+        let Some(Watch { signal, bounds, tracker }) = self.watch else {
+            return Err(StateError::Damaged { what: "nothing follows the version" });
+        };
+        if signal != expected {
+            return Err(StateError::WrongSignal { found: signal.name(), expected: expected.name() });
+        }
+        if bounds.len() > Interval::MAX_BOUNDS || !are_bounds(&bounds) {
+            return Err(StateError::Damaged { what: "the bounds are not ascending numbers" });
+        }
+        let width = match signal {
+            Signal::Latency => bounds.len() + 1,
+            Signal::Errors => 2,
+        };
+        if !tracker.is_sound(width) {
+            return Err(StateError::Damaged { what: "counts, blocks and bounds do not agree" });
+        }
+        Ok((bounds, tracker))
+    }
+}
+
+impl Signal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Errors => "error",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("State", &["version", "watch"], StateVisitor)
+    }
+}
+
+/// Reads the version, and the rest only if it is of that version: another may look different altogether.
+struct StateVisitor;
+
+impl<'de> Visitor<'de> for StateVisitor {
+    type Value = State;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a detector state that begins with its version")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<State, A::Error> {
+        let mut state = match map.next_key::<String>()? {
+            Some(key) if key == "version" => State { version: map.next_value()?, watch: None },
+            _ => return Err(de::Error::custom("a detector state begins with its version")),
+        };
+        while let Some(key) = map.next_key::<String>()? {
+            if state.version == VERSION && key == "watch" {
+                state.watch = map.next_value()?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(state)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<State, A::Error> {
+        let version = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        let watch = if version == VERSION { seq.next_element()?.flatten() } else { None };
+        Ok(State { version, watch })
+    }
+}
+
 /// Why a kept state cannot be taken up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,16 +169,3 @@ impl fmt::Display for StateError {
 }
 
 impl std::error::Error for StateError {}
-
-/// What a detector knows: serialisable in any serde format, opaque, and versioned.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct State {
-    version: u32,
-}
-
-impl State {
-    pub(crate) fn check(&self) -> Result<(), StateError> {
-        Ok(())
-    }
-}
