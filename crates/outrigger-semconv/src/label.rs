@@ -87,6 +87,33 @@ pub const ALL: &[&str] = &[
     SERVICE_VERSION,
 ];
 
+/// The OpenTelemetry attribute that a label of the catalogue spells, such as `http.route` for `http_route`. A label that
+/// is Outrigger's own, or is not of the catalogue, stays as it is.
+#[must_use]
+pub fn otel(label: &str) -> &str {
+    match label {
+        HTTP_REQUEST_METHOD => "http.request.method",
+        HTTP_ROUTE => "http.route",
+        HTTP_RESPONSE_STATUS_CODE => "http.response.status_code",
+        URL_SCHEME => "url.scheme",
+        ERROR_TYPE => "error.type",
+        DB_SYSTEM_NAME => "db.system.name",
+        DB_OPERATION_NAME => "db.operation.name",
+        DB_COLLECTION_NAME => "db.collection.name",
+        DB_NAMESPACE => "db.namespace",
+        DB_CLIENT_CONNECTION_POOL_NAME => "db.client.connection.pool.name",
+        DB_CLIENT_CONNECTION_STATE => "db.client.connection.state",
+        CACHE_NAME => "cache.name",
+        CACHE_RESULT => "cache.result",
+        CACHE_EVICTION_CAUSE => "cache.eviction.cause",
+        CPU_MODE => "cpu.mode",
+        SYSTEM_MEMORY_STATE => "system.memory.state",
+        SERVICE_NAME => "service.name",
+        SERVICE_VERSION => "service.version",
+        other => other,
+    }
+}
+
 /// The route of a request that no route matched.
 pub const UNMATCHED_ROUTE: &str = "_unmatched";
 /// The method of a request whose method is not a well-known one.
@@ -95,3 +122,16 @@ pub const OTHER_METHOD: &str = "_OTHER";
 pub const OTHER: &str = "_other";
 /// The agent's own entry among its targets.
 pub const SELF_TARGET: &str = "self";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_become_their_labels_again_when_prometheus_spells_them() {
+        for label in ALL {
+            assert_eq!(otel(label).replace('.', "_"), *label);
+        }
+        assert_eq!(otel("some_label"), "some_label");
+    }
+}

@@ -1,0 +1,272 @@
+//! The command line of `outrigger`.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::{Args, Parser, Subcommand};
+use http::{Request, Uri};
+use http_body_util::Full;
+use tokio::runtime::Runtime;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::client::Client;
+use crate::config::value::Value;
+use crate::config::{ConfigError, ConfigFile, Loaded, Settings, Sources};
+use crate::run::Agent;
+
+/// Runs the program with the process' arguments and environment, and answers with its exit code: 0 for success, 1 for
+/// failure, 2 for a command line that could not be read.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run(args),
+        Command::Check { file } => check(&file),
+        Command::Health { url, timeout } => health(url, timeout.into()),
+    }
+}
+
+/// A sidecar that scrapes a service and its host, detects latency anomalies, and delivers to Prometheus and OTLP.
+#[derive(Parser)]
+#[command(name = "outrigger", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  outrigger run                                   scrape 127.0.0.1:9464, serve http://127.0.0.1:9465
+  outrigger run --target 127.0.0.1:8080/stats     scrape another page
+  outrigger run --otlp-endpoint http://collector:4318
+  outrigger check outrigger.toml                  is this file right, and what does it mean?
+
+Every key of the file is an environment variable too: `interval` is OUTRIGGER_INTERVAL, `otlp.endpoint` is
+OUTRIGGER_OTLP_ENDPOINT. Flags win over variables, variables over the file. OTEL_EXPORTER_OTLP_* are honoured.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Collect, detect, serve and deliver until SIGTERM or SIGINT.
+    #[command(after_help = EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// Tell what a configuration file means, or what is wrong with it. The environment is not looked at.
+    #[command(after_help = "Example:\n  outrigger check outrigger.toml && systemctl restart outrigger")]
+    Check {
+        /// The TOML file.
+        file: PathBuf,
+    },
+    /// Ask a running agent whether it is well: exit code 0 if it is, 1 if not. For exec probes.
+    #[command(after_help = "Example:\n  outrigger health --url http://127.0.0.1:9465/-/ready")]
+    Health {
+        /// What to ask. Without it, /-/healthy where OUTRIGGER_LISTEN or the default says that the agent listens.
+        #[arg(long)]
+        url: Option<Uri>,
+        /// How long to wait for the answer.
+        #[arg(long, default_value = "3s")]
+        timeout: humantime::Duration,
+    },
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// What to scrape: host:port, host:port/path or a URL. May be given several times [default: 127.0.0.1:9464]
+    #[arg(long = "target", value_name = "TARGET")]
+    targets: Vec<String>,
+    /// Where to serve the page, /metrics and the API [default: 127.0.0.1:9465]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Listen beyond loopback although nothing there asks for a password
+    #[arg(long)]
+    listen_unprotected: bool,
+    /// Time between two ticks, 1s to 60s [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    interval: Option<String>,
+    /// How long one scrape may take, at most the interval [default: nine tenths of it]
+    #[arg(long, value_name = "DURATION")]
+    scrape_timeout: Option<String>,
+    /// Push everything to this OTLP endpoint (HTTP/protobuf)
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// Log lines to write to stderr: error, warn, info, debug, trace, or target=level pairs [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// The TOML file to read [default: none]
+    #[arg(long, value_name = "FILE", env = "OUTRIGGER_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// The flags that were given, by the keys they set.
+    fn flags(&self) -> Vec<(&'static str, Value)> {
+        let mut flags = Vec::new();
+        if !self.targets.is_empty() {
+            flags.push(("targets", Value::List(self.targets.clone())));
+        }
+        if self.listen_unprotected {
+            flags.push(("listen_unprotected", Value::Text("true".to_owned())));
+        }
+        let texts = [
+            ("listen", &self.listen),
+            ("interval", &self.interval),
+            ("scrape_timeout", &self.scrape_timeout),
+            ("otlp.endpoint", &self.otlp_endpoint),
+            ("log", &self.log),
+        ];
+        flags.extend(texts.into_iter().filter_map(|(key, text)| Some((key, Value::Text(text.clone()?)))));
+        flags
+    }
+
+    fn settings(&self) -> Result<Settings, ConfigError> {
+        let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
+        // RUST_LOG is what Rust programs are usually told; ours and the flag say it more precisely.
+        let env = |name: &str| std::env::var(name).ok().or_else(|| fallback(name));
+        Ok(Loaded::load(&Sources { file, env: Some(&env), flags: self.flags() })?.settings)
+    }
+}
+
+fn fallback(name: &str) -> Option<String> {
+    if name == "OUTRIGGER_LOG" { std::env::var("RUST_LOG").ok() } else { None }
+}
+
+fn run(args: Box<RunArgs>) -> ExitCode {
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error),
+    };
+    drop(args);
+    log_to_stderr(&settings);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let outcome = runtime.block_on(async {
+        let shutdown = shutdown_signal()?;
+        let agent = Agent::bind(settings).await.map_err(std::io::Error::other)?;
+        agent.run(shutdown).await;
+        Ok::<(), std::io::Error>(())
+    });
+    // A collector that hangs in the kernel must not hold the end up.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn check(file: &Path) -> ExitCode {
+    let loaded =
+        ConfigFile::read(file).and_then(|file| Loaded::load(&Sources { file: Some(file), ..Sources::default() }));
+    match loaded {
+        Ok(loaded) => {
+            // A closed pipe is the reader's choice.
+            let _ = write!(std::io::stdout(), "{loaded}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn health(url: Option<Uri>, timeout: Duration) -> ExitCode {
+    let url = match url.map_or_else(default_health_url, Ok) {
+        Ok(url) => url,
+        Err(error) => return fail(&error),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let answer = runtime.block_on(async { tokio::time::timeout(timeout, ask(&url)).await });
+    runtime.shutdown_background();
+    match answer {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => fail(&format_args!("{url}: {error}")),
+        Err(_) => fail(&format_args!("{url}: no answer within {}", humantime::format_duration(timeout))),
+    }
+}
+
+async fn ask(url: &Uri) -> Result<(), String> {
+    let client = Client::new([url]).map_err(|error| error.to_string())?;
+    let request = Request::get(url).body(Full::<Bytes>::default()).map_err(|error| error.to_string())?;
+    let response = client.send(request).await.map_err(|error| error.to_string())?;
+    if response.status().is_success() { Ok(()) } else { Err(format!("answered {}", response.status())) }
+}
+
+fn default_health_url() -> Result<Uri, String> {
+    let mut listen = Settings::default().listen;
+    if let Ok(text) = std::env::var("OUTRIGGER_LISTEN") {
+        listen = text
+            .parse()
+            .map_err(|_| format!("OUTRIGGER_LISTEN: `{text}` is no address; write one such as 127.0.0.1:9465"))?;
+    }
+    if listen.ip().is_unspecified() {
+        listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{listen}/-/healthy").parse().map_err(|_| format!("{listen} makes no URL; give one with --url"))
+}
+
+/// Two workers: one may parse a large page while the other answers probes.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build()
+}
+
+fn log_to_stderr(settings: &Settings) {
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(format).with(settings.log.clone()).init();
+}
+
+/// Ends on SIGTERM or SIGINT. The handlers stand when this returns, before anything is started.
+#[cfg(unix)]
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Ends on Ctrl-C.
+#[cfg(not(unix))]
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without a handler there is nothing to wait for but the end of the process.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{error}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_a_key_of_its_name() {
+        use crate::config::keys::{KEYS, flag};
+        let keys: Vec<_> = KEYS.iter().map(|key| flag(key.name)).collect();
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        for argument in run.get_arguments().filter_map(|argument| argument.get_long()) {
+            let flag = format!("--{argument}");
+            assert!(keys.contains(&flag) || ["--config", "--help"].contains(&flag.as_str()), "{flag} is no key");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The table of keys: each one's name, meaning, reader and writer.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::Settings;
+use super::value::{Value, format_bytes};
+use crate::collect::scrape::Address;
+
+/// One key.
+pub(crate) struct Key {
+    /// As it stands in the file, with its table: `otlp.endpoint`.
+    pub(crate) name: &'static str,
+    /// What it means, in half a line.
+    pub(crate) help: &'static str,
+    /// Puts a value into the settings, or says what is wrong with it and how to put it right.
+    pub(crate) set: fn(&mut Settings, Value) -> Result<(), String>,
+    /// The value as TOML, secrets hidden.
+    pub(crate) show: fn(&Settings) -> String,
+}
+
+impl Key {
+    /// The key as an environment variable: `OUTRIGGER_OTLP_ENDPOINT`.
+    pub(crate) fn env(&self) -> String {
+        format!("OUTRIGGER_{}", self.name.to_ascii_uppercase().replace('.', "_"))
+    }
+}
+
+/// Every key, in the order in which `outrigger check` shows them.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "targets",
+        help: "what is scraped: host:port, host:port/path or a URL",
+        set: |settings, value| {
+            let targets = value.list()?.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
+            if targets.is_empty() {
+                return Err("the list is empty; name at least one target".to_owned());
+            }
+            settings.targets = targets;
+            Ok(())
+        },
+        show: |settings| {
+            let labels: Vec<_> = settings.targets.iter().map(|target| quote(&target.to_string())).collect();
+            format!("[{}]", labels.join(", "))
+        },
+    },
+    Key {
+        name: "interval",
+        help: "time between two ticks, 1s to 60s",
+        set: |settings, value| {
+            settings.interval = value.duration(Duration::from_secs(1), Duration::from_secs(60))?;
+            Ok(())
+        },
+        show: |settings| duration(settings.interval),
+    },
+    Key {
+        name: "scrape_timeout",
+        help: "how long one scrape may take, at most the interval",
+        set: |settings, value| {
+            settings.scrape_timeout = Some(value.duration(Duration::from_millis(10), Duration::from_secs(60))?);
+            Ok(())
+        },
+        show: |settings| duration(settings.scrape_timeout()),
+    },
+    Key {
+        name: "page_limit",
+        help: "the most bytes that are read of one page",
+        set: |settings, value| {
+            settings.page_limit = value.bytes(1 << 10, 1 << 30)?;
+            Ok(())
+        },
+        show: |settings| quote(&format_bytes(settings.page_limit)),
+    },
+    Key {
+        name: "series_limit",
+        help: "the most series that are kept of one target",
+        set: |settings, value| {
+            settings.series_limit = value.count(100, 10_000_000)?;
+            Ok(())
+        },
+        show: |settings| settings.series_limit.to_string(),
+    },
+    Key {
+        name: "route_limit",
+        help: "the most routes that are watched on one target",
+        set: |settings, value| {
+            settings.route_limit = value.count(1, 100_000)?;
+            Ok(())
+        },
+        show: |settings| settings.route_limit.to_string(),
+    },
+    Key {
+        name: "listen",
+        help: "where the page, /metrics and the API are served",
+        set: |settings, value| {
+            let text = value.text()?;
+            settings.listen =
+                text.parse().map_err(|_| format!("`{text}` is no address; write one such as 127.0.0.1:9465"))?;
+            Ok(())
+        },
+        show: |settings| quote(&settings.listen.to_string()),
+    },
+    Key {
+        name: "listen_unprotected",
+        help: "whether to listen beyond loopback although no password is asked for",
+        set: |settings, value| {
+            settings.listen_unprotected = value.flag()?;
+            Ok(())
+        },
+        show: |settings| settings.listen_unprotected.to_string(),
+    },
+    Key {
+        name: "log",
+        help: "log lines to write: error, warn, info, debug, trace, or target=level pairs",
+        set: |settings, value| {
+            let text = match value {
+                // `a=debug,b=info` in a variable is one filter, not a list.
+                Value::List(parts) => parts.join(","),
+                other => other.text()?,
+            };
+            settings.log = log_filter(&text)?;
+            Ok(())
+        },
+        show: |settings| quote(&settings.log.to_string()),
+    },
+    Key {
+        name: "otlp.endpoint",
+        help: "where everything is pushed over OTLP (HTTP/protobuf); empty = nowhere",
+        set: |settings, value| {
+            let text = value.text()?;
+            settings.otlp.endpoint = if text.is_empty() { None } else { Some(endpoint(&text)?) };
+            Ok(())
+        },
+        show: |settings| quote(&settings.otlp.endpoint.as_ref().map(Uri::to_string).unwrap_or_default()),
+    },
+    Key {
+        name: "otlp.headers",
+        help: "headers of each push, for example authorization",
+        set: |settings, value| {
+            settings.otlp.headers = value.pairs()?.iter().map(header).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |settings| {
+            let names: Vec<_> = settings.otlp.headers.iter().map(|(name, _)| format!("{name} = \"***\"")).collect();
+            if names.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", names.join(", ")) }
+        },
+    },
+    Key {
+        name: "otlp.timeout",
+        help: "how long one push may take",
+        set: |settings, value| {
+            settings.otlp.timeout = value.duration(Duration::from_millis(10), Duration::from_secs(120))?;
+            Ok(())
+        },
+        show: |settings| duration(settings.otlp.timeout),
+    },
+];
+
+/// What the environment says: the key's place in [`KEYS`], the variable, its value. Ours stand behind the standard ones,
+/// so that they win. An empty variable counts as unset, as the OpenTelemetry specification asks.
+pub(crate) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Vec<(usize, String, Value)> {
+    let env = |name: &str| env(name).filter(|value| !value.is_empty());
+    let mut found = Vec::new();
+    let mut add = |key: &str, variable: &str, value: String| {
+        if let Some(at) = KEYS.iter().position(|entry| entry.name == key) {
+            found.push((at, variable.to_owned(), Value::Text(value)));
+        }
+    };
+    for (variable, is_base) in [("OTEL_EXPORTER_OTLP_ENDPOINT", true), ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", false)] {
+        // The general variable names the base of all signals, the other one the full address of this one.
+        if let Some(value) = env(variable) {
+            let path = if is_base { METRICS_PATH } else { "" };
+            add("otlp.endpoint", variable, format!("{}{path}", value.trim_end_matches('/')));
+        }
+    }
+    for variable in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"] {
+        if let Some(value) = env(variable) {
+            add("otlp.headers", variable, percent_decode(&value));
+        }
+    }
+    for variable in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"] {
+        if let Some(value) = env(variable) {
+            // Standard timeouts are whole milliseconds.
+            add("otlp.timeout", variable, format!("{}ms", value.trim()));
+        }
+    }
+    for key in KEYS {
+        let variable = key.env();
+        if let Some(value) = env(&variable) {
+            add(key.name, &variable, value);
+        }
+    }
+    found
+}
+
+/// The flag of a key: `--otlp-endpoint`. The list of targets is one flag for each.
+pub(crate) fn flag(name: &str) -> String {
+    format!(
+        "--{}",
+        name.trim_end_matches("targets").replace(['.', '_'], "-") + if name == "targets" { "target" } else { "" }
+    )
+}
+
+/// The message for a key that does not exist.
+pub(crate) fn unknown(path: &str) -> String {
+    let nearest = KEYS
+        .iter()
+        .map(|key| (strsim::jaro_winkler(key.name, path), key.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity > 0.8);
+    match nearest {
+        Some((_, name)) => format!("unknown key `{path}`; did you mean `{name}`?"),
+        None => {
+            let names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+            format!("unknown key `{path}`; the keys are: {}", names.join(", "))
+        }
+    }
+}
+
+/// Where OTLP receivers take metrics, unless told otherwise.
+const METRICS_PATH: &str = "/v1/metrics";
+
+/// The address that pushes go to; one without a path gets the standard one.
+fn endpoint(text: &str) -> Result<Uri, String> {
+    let wrong = || format!("`{text}` is no http:// or https:// URL; write one such as http://127.0.0.1:4318");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_http || uri.host().is_none_or(str::is_empty) {
+        return Err(wrong());
+    }
+    if uri.path() == "/" && uri.query().is_none() {
+        return format!("{}{METRICS_PATH}", text.trim_end_matches('/')).parse().map_err(|_| wrong());
+    }
+    Ok(uri)
+}
+
+fn header((name, value): &(String, String)) -> Result<(HeaderName, HeaderValue), String> {
+    let header = HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no header name"))?;
+    let mut value = HeaderValue::try_from(value.as_str())
+        .map_err(|_| format!("the value of `{name}` has characters that no header can carry"))?;
+    value.set_sensitive(true);
+    Ok((header, value))
+}
+
+/// A filter for log lines. A word that is no level would be read as the name of a module, and nothing would be logged.
+fn log_filter(text: &str) -> Result<tracing_subscriber::filter::Targets, String> {
+    let wrong = || {
+        format!(
+            "`{text}` is no log filter; write error, warn, info, debug or trace, or pairs such as outrigger_agent=debug"
+        )
+    };
+    let known = |part: &str| part.contains('=') || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    if text.is_empty() || !text.split(',').all(|part| known(part.trim())) {
+        return Err(wrong());
+    }
+    text.parse().map_err(|_| wrong())
+}
+
+/// Undoes `%20` and its like; what is no such escape stays as it is.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).filter(|_| *first == b'%');
+        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn duration(duration: Duration) -> String {
+    quote(&humantime::format_duration(duration).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_variables_follow_the_key() {
+        assert_eq!(flag("targets"), "--target");
+        assert_eq!(flag("otlp.endpoint"), "--otlp-endpoint");
+        assert_eq!(flag("scrape_timeout"), "--scrape-timeout");
+        let names: Vec<_> = KEYS.iter().map(Key::env).collect();
+        assert!(names.contains(&"OUTRIGGER_OTLP_ENDPOINT".to_owned()), "{names:?}");
+    }
+
+    #[test]
+    fn endpoints_get_their_path_once() {
+        for (written, read) in [
+            ("http://a:4318", "http://a:4318/v1/metrics"),
+            ("http://a:4318/", "http://a:4318/v1/metrics"),
+            ("https://a/otlp", "https://a/otlp"),
+            ("http://a:4318/v1/metrics", "http://a:4318/v1/metrics"),
+        ] {
+            assert_eq!(endpoint(written).unwrap().to_string(), read);
+        }
+        assert!(endpoint("grpc://a:4317").is_err());
+    }
+
+    #[test]
+    fn every_default_is_shown_as_a_value_that_reads_back() {
+        let defaults = Settings::default();
+        for key in KEYS {
+            let toml = format!("{} = {}", key.name, (key.show)(&defaults));
+            let again = Settings::from_toml(&toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
+            assert_eq!((key.show)(&again), (key.show)(&defaults));
+        }
+    }
+
+    #[test]
+    fn percent_decoding_leaves_other_text_alone() {
+        for (text, plain) in [("a%20b", "a b"), ("100%", "100%"), ("%zz", "%zz"), ("%é", "%é"), ("%2", "%2")] {
+            assert_eq!(percent_decode(text), plain);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The page for people: targets, routes and incidents, drawn anew every few seconds. Plain HTML, no scripts.
+
+use std::fmt::{self, Write as _};
+
+use crate::incident::IncidentsView;
+use crate::status::{RouteView, StatusView, TargetView};
+
+/// The page as it stands now.
+pub(crate) fn page(status: &StatusView, incidents: &IncidentsView) -> String {
+    let mut html = String::from(HEAD);
+    // Writing to a String cannot fail.
+    let _ = write_incidents(&mut html, incidents);
+    for target in &status.targets {
+        let _ = write_target(&mut html, target);
+    }
+    html.push_str(FOOT);
+    html
+}
+
+const HEAD: &str = r#"<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Outrigger</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1c2733; background: #fff; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #dfe5ea; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .bad { color: #b3261e; font-weight: 600; } .dim { color: #5b6b7a; }
+</style></head><body>
+<h1>Outrigger</h1>
+<p><a href="/metrics">metrics</a> · <a href="/api/v1/incidents">incidents</a> · <a href="/api/v1/status">status</a></p>
+"#;
+
+const FOOT: &str = "</body></html>\n";
+
+/// The most incidents on the page; the API has all.
+const SHOWN: usize = 20;
+
+fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
+    html.write_str("<h2>Incidents</h2>\n")?;
+    if view.incidents.is_empty() {
+        html.write_str("<p class=\"dim\">None since the agent was started.</p>\n")?;
+    }
+    for incident in view.incidents.iter().take(SHOWN) {
+        let class = if incident.state == "open" { "bad" } else { "dim" };
+        writeln!(
+            html,
+            "<p><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span></p>",
+            incident.state,
+            incident.started_at,
+            Text(&incident.target),
+            Text(&incident.summary),
+            incident.requests_affected,
+        )?;
+    }
+    Ok(())
+}
+
+fn write_target(html: &mut String, target: &TargetView) -> fmt::Result {
+    let state = if target.up { "up" } else { "down" };
+    let class = if target.up { "dim" } else { "bad" };
+    writeln!(
+        html,
+        "<h2><a href=\"{}\">{}</a> <span class=\"{class}\">{state}</span></h2>\n<p class=\"dim\">{} samples. {}</p>",
+        Text(&target.url),
+        Text(&target.target),
+        target.samples,
+        Text(target.last_error.as_deref().unwrap_or_default()),
+    )?;
+    html.write_str(
+        "<table><tr><th>route</th><th>phase</th><th class=\"n\">requests/s</th><th class=\"n\">errors</th>\
+         <th class=\"n\">p50</th><th class=\"n\">p95</th><th class=\"n\">p99</th></tr>\n",
+    )?;
+    for route in &target.routes {
+        write_route(html, route)?;
+    }
+    html.write_str("</table>\n")
+}
+
+fn write_route(html: &mut String, route: &RouteView) -> fmt::Result {
+    let (phase, class) = match route.phase {
+        outrigger_detect::Phase::WarmingUp => ("warming up", "dim"),
+        outrigger_detect::Phase::Calm => ("calm", "dim"),
+        outrigger_detect::Phase::Anomalous => ("anomalous", "bad"),
+    };
+    let percent = route.error_ratio.map(|ratio| format!("{:.1} %", ratio * 100.0)).unwrap_or_default();
+    write!(
+        html,
+        "<tr><td>{} {}</td><td class=\"{class}\">{phase}</td><td class=\"n\">{:.1}</td><td class=\"n\">{percent}</td>",
+        Text(&route.method),
+        Text(&route.route),
+        route.requests_per_second,
+    )?;
+    for quantile in [route.p50, route.p95, route.p99] {
+        let millis = quantile.map(|seconds| format!("{:.0} ms", seconds * 1e3)).unwrap_or_default();
+        write!(html, "<td class=\"n\">{millis}</td>")?;
+    }
+    html.write_str("</tr>\n")
+}
+
+/// Text that was written by others, made safe for elements and attributes.
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_targets_write_cannot_become_markup() {
+        assert_eq!(Text("<a href=\"x\">&'").to_string(), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
+    }
+}

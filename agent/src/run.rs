@@ -1,0 +1,333 @@
+//! The agent at work: one task owns the state, works at its own tick, and answers questions in between.
+//!
+//! A tick starts a scrape of every target and a reading of host and processes, all at once, each in a task of its own.
+//! What they bring home is taken in one by one as it arrives, so a target that hangs delays nobody. A collector that is
+//! not back when the next tick comes is left alone until it is.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::client::Client;
+use crate::collect::host::{Host, HostCollector};
+use crate::collect::process::{ProcessCollector, Processes};
+use crate::collect::scrape::{Address, Scrape, scrape};
+use crate::config::Settings;
+use crate::export::otlp::{Delivery, message};
+use crate::export::{html, page};
+use crate::health::Reading;
+use crate::serve::{Desk, MAX_QUERIES, Pulse, What, serve};
+use crate::state::State;
+use crate::status::StatusView;
+
+/// An agent that has its address and is ready to run.
+///
+/// ```
+/// use outrigger_agent::{Agent, Settings};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+/// let agent = Agent::bind(settings).await?;
+/// println!("http://{}", agent.local_addr());
+/// agent.run(std::future::ready(())).await; // a real caller passes a future that ends on SIGTERM
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Agent {
+    settings: Settings,
+    listener: TcpListener,
+    address: SocketAddr,
+    client: Client,
+}
+
+impl Agent {
+    /// Takes the address that the settings name. Nothing is scraped yet.
+    ///
+    /// # Errors
+    /// The address is taken or is not one of this machine's, or TLS is asked for and the system has no certificates.
+    pub async fn bind(settings: Settings) -> Result<Self, StartError> {
+        let uris = settings.targets.iter().map(Address::uri).chain(&settings.otlp.endpoint);
+        let client = Client::new(uris).map_err(|error| StartError::Tls { reason: error.to_string() })?;
+        let wanted = settings.listen;
+        let failed = |error| StartError::Listen { address: wanted, error };
+        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { settings, listener, address, client })
+    }
+
+    /// The address that the page is served on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Works until `shutdown` ends, then leaves within a tenth of a second.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let (queries, mut questions) = mpsc::channel(MAX_QUERIES);
+        let (pulse, pulse_seen) = watch::channel(Pulse { ready: false, at: Instant::now() });
+        let desk = Desk { queries, pulse: pulse_seen, interval: self.settings.interval };
+        let delivery = Delivery::start(&self.settings.otlp, self.client.clone());
+        let mut server = tokio::spawn(serve(self.listener, desk));
+        let mut owner = Owner::new(self.settings, self.client, self.address, delivery, pulse);
+
+        let mut ticks = tokio::time::interval(owner.settings.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(done) = owner.work.join_next() => match done {
+                    Ok(done) => owner.take(done),
+                    Err(error) => tracing::error!(%error, "a collector broke; it is not started again"),
+                },
+                _ = ticks.tick() => owner.tick(),
+                Some(query) = questions.recv() => {
+                    let answer = owner.answer(query.what);
+                    // Who asked may have gone.
+                    let _ = query.reply.send(answer);
+                }
+                // The server never ends by itself; a panic in it must not leave the agent mute.
+                _ = &mut server => {
+                    tracing::error!("the server broke; the agent stops");
+                    break;
+                }
+            }
+        }
+        server.abort();
+        if let Some(delivery) = owner.delivery {
+            delivery.stop().await;
+        }
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("address", &self.address)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an agent could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address could not be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Targets or endpoints ask for TLS and it could not be set up.
+    Tls {
+        /// What is missing, and how to put it right.
+        reason: String,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "{address} is taken by another program (another outrigger?); choose another address with --listen \
+                 (OUTRIGGER_LISTEN, or `listen` in the file), for example --listen 127.0.0.1:9466"
+            ),
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}; choose another address with --listen")
+            }
+            Self::Tls { reason } => write!(f, "TLS cannot be used: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { error, .. } => Some(error),
+            Self::Tls { .. } => None,
+        }
+    }
+}
+
+/// What a collector's task brings home.
+enum Done {
+    Scrape { target: usize, scrape: Scrape },
+    Host { collector: HostCollector, reading: Result<Host, String>, took: Duration },
+    Processes { collector: ProcessCollector, reading: Processes, took: Duration },
+}
+
+/// The owner of the state. A collector that is away is `None` here, and a target's scrape under way is marked.
+struct Owner {
+    settings: Arc<Settings>,
+    client: Client,
+    instance: String,
+    state: State,
+    delivery: Option<Delivery>,
+    pulse: watch::Sender<Pulse>,
+    work: JoinSet<Done>,
+    scraping: Vec<bool>,
+    host: Option<HostCollector>,
+    processes: Option<ProcessCollector>,
+    /// When the tick at hand began; `None` once all its work is done.
+    tick_began: Option<Instant>,
+}
+
+impl Owner {
+    fn new(
+        settings: Settings,
+        client: Client,
+        address: SocketAddr,
+        delivery: Option<Delivery>,
+        pulse: watch::Sender<Pulse>,
+    ) -> Self {
+        let host = HostCollector::new().inspect_err(|error| tracing::warn!(%error, "no figures of the host"));
+        let places = settings.targets.iter().map(|target| (target.host().to_owned(), target.port()));
+        Self {
+            client,
+            instance: address.to_string(),
+            state: State::new(&settings),
+            delivery,
+            pulse,
+            work: JoinSet::new(),
+            scraping: vec![false; settings.targets.len()],
+            host: host.ok(),
+            processes: Some(ProcessCollector::new(places)),
+            tick_began: None,
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Begins a tick: sends every collector that is at home out.
+    fn tick(&mut self) {
+        if self.tick_began.is_some() {
+            // Somebody hangs. What the others brought home is complete all the same.
+            self.end_tick();
+        }
+        let now = Instant::now();
+        self.tick_began = Some(now);
+        self.pulse.send_modify(|pulse| pulse.at = now);
+        for target in 0..self.scraping.len() {
+            self.start_scrape(target);
+        }
+        if let Some(mut collector) = self.host.take() {
+            self.work.spawn_blocking(move || {
+                let began = Instant::now();
+                let reading = collector.read();
+                Done::Host { collector, reading, took: began.elapsed() }
+            });
+        } else if let Some(reading) = &mut self.state.host_reading {
+            reading.success = false;
+        }
+        if let Some(mut collector) = self.processes.take() {
+            let answered: Vec<bool> = self.state.targets.iter().map(|target| target.health.is_up()).collect();
+            self.work.spawn_blocking(move || {
+                let began = Instant::now();
+                let reading = collector.read(&answered);
+                Done::Processes { collector, reading, took: began.elapsed() }
+            });
+        } else if let Some(reading) = &mut self.state.process_reading {
+            reading.success = false;
+        }
+    }
+
+    fn start_scrape(&mut self, target: usize) {
+        let address = self.state.targets.get(target).map(|target| target.address.clone());
+        let (Some(address), Some(is_away)) = (address, self.scraping.get_mut(target)) else { return };
+        if std::mem::replace(is_away, true) {
+            return;
+        }
+        let (client, settings) = (self.client.clone(), Arc::clone(&self.settings));
+        self.work.spawn(async move {
+            let scrape = scrape(&client, &address, settings.scrape_timeout(), settings.page_limit).await;
+            Done::Scrape { target, scrape }
+        });
+    }
+
+    /// Takes in what a collector brought home.
+    fn take(&mut self, done: Done) {
+        match done {
+            Done::Scrape { target, scrape } => {
+                if let Some(is_away) = self.scraping.get_mut(target) {
+                    *is_away = false;
+                }
+                let is_good = self.state.absorb_scrape(target, &scrape);
+                if is_good
+                    && let Some(delivery) = &self.delivery
+                    && let Some(target) = self.state.targets.get(target)
+                {
+                    delivery.push(&message::of_target(&target.series, &target.address, scrape.at));
+                }
+            }
+            Done::Host { collector, reading, took } => {
+                self.host = Some(collector);
+                note("host", &mut self.state.host_reading, took, reading.as_ref().err());
+                self.state.host = reading.ok();
+            }
+            Done::Processes { collector, reading, took } => {
+                self.processes = Some(collector);
+                let of_targets = self.state.targets.iter().zip(&reading.targets);
+                // A target that is down has no process to read; that is its own trouble and shown as such.
+                let of_targets =
+                    of_targets.filter(|(target, _)| target.health.is_up()).filter_map(|(_, read)| read.as_ref());
+                let error = reading.own.iter().chain(of_targets).find_map(|read| read.as_ref().err());
+                note("process", &mut self.state.process_reading, took, error);
+                self.state.processes = reading;
+            }
+        }
+        if self.work.is_empty() {
+            self.end_tick();
+        }
+    }
+
+    fn end_tick(&mut self) {
+        let Some(began) = self.tick_began.take() else { return };
+        self.state.ticks.observe(began.elapsed());
+        self.pulse.send_if_modified(|pulse| !std::mem::replace(&mut pulse.ready, true));
+        if let Some(delivery) = &self.delivery {
+            let families = page::families(&self.state, Some(delivery));
+            delivery.push(&message::of_agent(&families, &self.instance, self.state.started_at, SystemTime::now()));
+        }
+    }
+
+    fn answer(&self, what: What) -> String {
+        match what {
+            What::Metrics(format) => {
+                let page = page::encode(&page::families(&self.state, self.delivery.as_ref()), format);
+                page.unwrap_or_else(|error| format!("# {error}\n"))
+            }
+            What::Incidents => json(&self.state.incidents.view()),
+            What::Status => json(&StatusView::of(&self.state)),
+            What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view()),
+        }
+    }
+}
+
+fn json(view: &impl serde::Serialize) -> String {
+    // These types have nothing that JSON cannot say; a NaN becomes null.
+    serde_json::to_string(view).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
+
+/// Notes how a collector's reading went, and says so when that changes.
+fn note(collector: &str, last: &mut Option<Reading>, took: Duration, error: Option<&String>) {
+    let was_well = last.is_none_or(|reading| reading.success);
+    match error {
+        Some(error) if was_well => tracing::warn!(collector, %error, "the collector cannot read everything"),
+        None if !was_well => tracing::info!(collector, "the collector reads everything again"),
+        _ => {}
+    }
+    *last = Some(Reading { success: error.is_none(), took });
+}

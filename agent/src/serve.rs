@@ -1,0 +1,155 @@
+//! The agent's HTTP server: the page, `/metrics`, the API, and the probes.
+//!
+//! Handlers hold nothing. They ask the task that owns the state, through a bounded channel, and wait for at most
+//! [`PATIENCE`]. The number of connections and the time that each may idle are bounded.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use outrigger_exposition::Format;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// A question to the owner of the state.
+pub(crate) struct Query {
+    pub(crate) what: What,
+    pub(crate) reply: oneshot::Sender<String>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    Metrics(Format),
+    Incidents,
+    Status,
+    Page,
+}
+
+/// The owner's sign of life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pulse {
+    /// A whole tick was completed.
+    pub(crate) ready: bool,
+    /// When the owner last began a tick.
+    pub(crate) at: Instant,
+}
+
+/// What handlers need: a way to ask, and the owner's pulse.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) queries: mpsc::Sender<Query>,
+    pub(crate) pulse: watch::Receiver<Pulse>,
+    pub(crate) interval: Duration,
+}
+
+/// Questions that may wait for the owner.
+pub(crate) const MAX_QUERIES: usize = 16;
+/// Open connections; more wait in the system's backlog.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a handler waits for the owner.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection may take to send a request's head, or wait between two requests.
+const IDLE: Duration = Duration::from_secs(70);
+
+/// Answers requests until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, desk: Desk) -> Infallible {
+    let service = TowerToHyperService::new(router(desk));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { continue };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                // Out of file descriptors, most likely: give others time to close theirs.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = service.clone();
+        connections.spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(IDLE)
+                .serve_connection(TokioIo::new(stream), service);
+            // A client that breaks off is no event.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+}
+
+fn router(desk: Desk) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/incidents", get(incidents))
+        .route("/api/v1/status", get(status))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .with_state(desk)
+}
+
+impl Desk {
+    async fn ask(&self, what: What, content_type: &'static str) -> Response {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.queries.try_send(Query { what, reply });
+        if asked.is_ok()
+            && let Ok(Ok(body)) = tokio::time::timeout(PATIENCE, answer).await
+        {
+            return ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body).into_response();
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, "the agent is busy or shutting down; ask again\n").into_response()
+    }
+}
+
+async fn metrics(Shared(desk): Shared<Desk>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let format = Format::from_accept(accept);
+    desk.ask(What::Metrics(format), format.content_type()).await
+}
+
+async fn incidents(Shared(desk): Shared<Desk>) -> Response {
+    desk.ask(What::Incidents, "application/json").await
+}
+
+async fn status(Shared(desk): Shared<Desk>) -> Response {
+    desk.ask(What::Status, "application/json").await
+}
+
+async fn page(Shared(desk): Shared<Desk>) -> Response {
+    desk.ask(What::Page, "text/html; charset=utf-8").await
+}
+
+/// Alive: the owner of the state began a tick not long ago.
+async fn healthy(Shared(desk): Shared<Desk>) -> Response {
+    let silent = desk.pulse.borrow().at.elapsed();
+    if silent <= desk.interval * 3 + PATIENCE {
+        (StatusCode::OK, "healthy\n").into_response()
+    } else {
+        let text = format!("no tick for {} s\n", silent.as_secs());
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
+}
+
+/// Ready: a whole tick was completed, so that all pages have something to show.
+async fn ready(Shared(desk): Shared<Desk>) -> Response {
+    if desk.pulse.borrow().ready {
+        (StatusCode::OK, "ready\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the first tick is not complete\n").into_response()
+    }
+}

@@ -1,0 +1,108 @@
+//! The detectors of each route of a target.
+//!
+//! Every route is watched for errors and for latency, except that requests without a route (`_unmatched`) are not judged
+//! by their latency: what strangers ask for changes that mix at will, and says nothing of a route of the service. They
+//! still count in rates and error ratios.
+
+use std::collections::HashMap;
+
+use outrigger_detect::{
+    ErrorDetector, ErrorInterval, ErrorSettings, Interval, LatencyDetector, LatencySettings, Phase, Verdict,
+};
+use outrigger_semconv::label;
+
+use crate::derive::{RouteKey, Routes};
+
+/// What a verdict is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Signal {
+    Latency,
+    Errors,
+}
+
+impl Signal {
+    /// The value of the `signal` label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Errors => "errors",
+        }
+    }
+}
+
+/// The detectors of one route, and what they said last.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    latency: Option<LatencyDetector>,
+    errors: ErrorDetector,
+    verdicts: Vec<(Signal, Verdict)>,
+}
+
+impl Watch {
+    fn new(key: &RouteKey) -> Self {
+        let is_route = key.route != label::UNMATCHED_ROUTE;
+        Self {
+            latency: is_route.then(|| LatencyDetector::new(LatencySettings::default())),
+            errors: ErrorDetector::new(ErrorSettings::default()),
+            verdicts: Vec::new(),
+        }
+    }
+
+    /// The verdicts on the last interval, one for each signal that is watched.
+    pub(crate) fn verdicts(&self) -> &[(Signal, Verdict)] {
+        &self.verdicts
+    }
+
+    /// The route as a whole: anomalous if any signal is, warming up while any still learns.
+    pub(crate) fn phase(&self) -> Phase {
+        let any = |phase| self.verdicts.iter().any(|(_, verdict)| verdict.phase == phase);
+        if any(Phase::Anomalous) {
+            Phase::Anomalous
+        } else if any(Phase::WarmingUp) || self.verdicts.is_empty() {
+            Phase::WarmingUp
+        } else {
+            Phase::Calm
+        }
+    }
+
+    fn observe(&mut self, bounds: &[f64], interval: &crate::derive::Interval) {
+        self.verdicts.clear();
+        let (seconds, reset) = (interval.seconds, interval.reset);
+        if let Some(latency) = &mut self.latency {
+            let input = Interval { bounds, delta: &interval.delta, sum: interval.sum, seconds, reset };
+            self.verdicts.push((Signal::Latency, latency.observe(&input)));
+        }
+        let input = ErrorInterval { failed: interval.failed, total: interval.requests(), seconds, reset };
+        self.verdicts.push((Signal::Errors, self.errors.observe(input)));
+    }
+}
+
+/// The watches of one target, a route each.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    by_route: HashMap<RouteKey, Watch>,
+}
+
+impl Watches {
+    /// Feeds every route's latest interval to its detectors. Routes that are gone are forgotten.
+    pub(crate) fn observe(&mut self, routes: &Routes) {
+        self.by_route.retain(|key, _| routes.get(key).is_some());
+        for (key, route) in routes.iter() {
+            let Some(interval) = route.last() else { continue };
+            let watch = match self.by_route.get_mut(key) {
+                Some(watch) => watch,
+                None => self.by_route.entry(key.clone()).or_insert_with(|| Watch::new(key)),
+            };
+            watch.observe(&route.bounds, interval);
+        }
+    }
+
+    pub(crate) fn get(&self, key: &RouteKey) -> Option<&Watch> {
+        self.by_route.get(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RouteKey, &Watch)> {
+        self.by_route.iter()
+    }
+}
