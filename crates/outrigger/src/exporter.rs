@@ -21,7 +21,7 @@ use crate::Metrics;
 /// # Errors
 /// When the process has a recorder already, or the upkeep's thread could not be started.
 ///
-/// ```
+/// ```standalone_crate
 /// let metrics = outrigger::install()?;
 /// assert!(outrigger::install().is_err(), "there is one global recorder per process");
 /// # let _ = metrics;

@@ -57,7 +57,7 @@ impl Metrics {
     ///
     /// For those who installed a recorder themselves:
     ///
-    /// ```
+    /// ```standalone_crate
     /// # #[cfg(feature = "exporter")] {
     /// use outrigger::Metrics;
     ///

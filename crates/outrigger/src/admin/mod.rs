@@ -61,7 +61,6 @@ impl Metrics {
     }
 
     /// The admin listener, to be adjusted before it serves.
-    #[must_use]
     pub fn admin(&self) -> Admin {
         Admin { metrics: self.clone(), address: None, router: None, ready: None }
     }

@@ -31,20 +31,19 @@ pub(super) struct Observation {
     metrics: Metrics,
     collection: Arc<Row<OperationLabels>>,
     labels: OperationLabels,
-    start: Instant,
+    /// Set at the first poll: what is never polled asks the database nothing.
+    start: Option<Instant>,
     state: State,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing asked yet, or rows are there that the caller did not want: dropping it now is no failure.
+    /// Rows are there that the caller did not want: dropping it now is no failure.
     Idle,
     /// The driver's code runs. Dropped now means that it panicked.
     Running,
     /// The database has been asked and has not answered.
     Waiting,
-    /// Recorded.
-    Ended,
 }
 
 impl Observation {
@@ -65,23 +64,24 @@ impl Observation {
             metrics: metrics.clone(),
             collection: metrics.db().0.row(collection.unwrap_or_default()),
             labels: OperationLabels { system, operation, failure: None },
-            start: Instant::now(),
+            start: None,
             state: State::Idle,
         }
     }
 
     fn watch<T>(&mut self, run: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        self.start.get_or_insert_with(Instant::now);
         self.state = State::Running;
         let output = run();
         self.state = if output.is_pending() { State::Waiting } else { State::Idle };
         output
     }
 
+    /// Records the duration and the outcome; the first call counts.
     fn finish(&mut self, failure: Option<Failure>) {
-        if self.state != State::Ended {
-            self.state = State::Ended;
+        if let Some(start) = self.start.take() {
             let labels = OperationLabels { failure, ..self.labels };
-            let seconds = self.start.elapsed().as_secs_f64();
+            let seconds = start.elapsed().as_secs_f64();
             self.metrics.db().0.record(&self.metrics, &self.collection, labels, seconds);
         }
     }
@@ -92,7 +92,7 @@ impl Drop for Observation {
         self.finish(match self.state {
             State::Running => Some(Failure::Kind("panic")),
             State::Waiting => Some(Failure::Kind("cancelled")),
-            State::Idle | State::Ended => None,
+            State::Idle => None,
         });
     }
 }
@@ -101,12 +101,13 @@ impl Drop for Observation {
 /// guard itself would be dropped before the query runs.
 pub(super) struct ObservedFuture<'e, T> {
     inner: BoxFuture<'e, Result<T, Error>>,
-    observation: Observation,
+    /// `None` once it has ended.
+    observation: Option<Observation>,
 }
 
 impl<'e, T> ObservedFuture<'e, T> {
     pub(super) fn new(inner: BoxFuture<'e, Result<T, Error>>, observation: Observation) -> Self {
-        Self { inner, observation }
+        Self { inner, observation: Some(observation) }
     }
 }
 
@@ -115,14 +116,19 @@ impl<T> Future for ObservedFuture<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let output = ready!(this.observation.watch(|| this.inner.as_mut().poll(cx)));
-        this.observation.finish(output.as_ref().err().and_then(Failure::of));
+        let Some(observation) = this.observation.as_mut() else {
+            return this.inner.as_mut().poll(cx);
+        };
+        let output = ready!(observation.watch(|| this.inner.as_mut().poll(cx)));
+        observation.finish(output.as_ref().err().and_then(Failure::of));
+        this.observation = None;
         Poll::Ready(output)
     }
 }
 
 pub(super) struct ObservedStream<'e, T> {
     inner: BoxStream<'e, Result<T, Error>>,
+    /// `None` once it has ended.
     observation: Option<Observation>,
 }
 

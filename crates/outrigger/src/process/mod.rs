@@ -37,13 +37,13 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod parse;
 
-#[cfg(feature = "exporter")]
-use std::fmt::Write as _;
 use std::io;
 #[cfg(feature = "exporter")]
 use std::sync::Once;
 
 use ::metrics::Label;
+#[cfg(feature = "exporter")]
+use outrigger_exposition as exposition;
 use outrigger_semconv::{Kind, Metric, label, process};
 
 use crate::Metrics;
@@ -99,21 +99,8 @@ pub enum ReadError {
 pub(crate) fn append_to(page: &mut String) {
     static WARNED: Once = Once::new();
     match read() {
-        Ok(reading) => {
-            let mut family = "";
-            for Sample { metric, mode, value } in reading.samples() {
-                // Writing to a string does not fail.
-                if metric.name != family {
-                    family = metric.name;
-                    let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
-                    let _ = write!(page, "# HELP {family} {}\n# TYPE {family} {kind}\n", metric.help);
-                }
-                let _ = match mode {
-                    Some(mode) => writeln!(page, "{family}{{{}=\"{mode}\"}} {value}", label::CPU_MODE),
-                    None => writeln!(page, "{family} {value}"),
-                };
-            }
-        }
+        // Writing to a string does not fail, and the catalogue's names are not empty.
+        Ok(reading) => drop(reading.encode(exposition::Encoder::new(exposition::Format::Text, page))),
         // Once: the page is asked for every few seconds.
         Err(error) => WARNED.call_once(|| {
             tracing::warn!(error = &error as &dyn std::error::Error, "no process metrics");
@@ -159,6 +146,25 @@ impl Reading {
         ]
         .into_iter()
         .flatten()
+    }
+
+    #[cfg(feature = "exporter")]
+    fn encode<W: std::fmt::Write>(&self, mut encoder: exposition::Encoder<W>) -> Result<W, exposition::EncodeError> {
+        let samples: Vec<Sample> = self.samples().collect();
+        for family in samples.chunk_by(|one, next| one.metric.name == next.metric.name) {
+            let [Sample { metric, .. }, ..] = family else { continue };
+            let kind = match metric.kind {
+                Kind::Counter => exposition::Kind::Counter,
+                Kind::Gauge | Kind::Histogram(_) => exposition::Kind::Gauge,
+            };
+            let header = exposition::Header { name: metric.name, kind, help: Some(metric.help), unit: None };
+            let mut points = encoder.begin(header)?;
+            for Sample { mode, value, .. } in family {
+                let labels = mode.iter().map(|mode| (label::CPU_MODE, *mode));
+                points.point(labels, exposition::ValueRef::Number(*value), exposition::Extra::default())?;
+            }
+        }
+        encoder.finish()
     }
 }
 

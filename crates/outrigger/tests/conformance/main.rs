@@ -1,0 +1,76 @@
+//! What the library promises, held against any recorder: every expectation runs once for each line of `recorders!`, at the end.
+//!
+//! A recorder joins with one line: a name, and an expression that gives fresh [`outrigger::Metrics`] with a page.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cache;
+mod db;
+mod http;
+mod page;
+mod pool;
+mod process;
+
+use std::sync::Arc;
+
+use outrigger::Metrics;
+
+/// `metrics-exporter-prometheus` as somebody has it who came before us: built by them, given to us.
+fn exporter_of_the_user() -> Metrics {
+    let recorder = outrigger::prometheus_builder().build_recorder();
+    let handle = recorder.handle();
+    let metrics = Metrics::with_recorder(Arc::new(recorder)).with_page(move || handle.render());
+    metrics.describe();
+    metrics
+}
+
+/// Makes a module for each recorder, with a test for each expectation.
+macro_rules! recorders {
+    ($($recorder:ident => $metrics:expr,)+) => {
+        $(mod $recorder {
+            #[allow(unused_imports, reason = "for the expressions that call a function here")]
+            use super::*;
+
+            fn fresh() -> outrigger::Metrics {
+                $metrics
+            }
+
+            expectations! {
+                page::{target_info_names_the_service, names_and_escapes_come_back_as_they_went, promtool_has_no_complaint},
+                http::{
+                    outcomes_are_told_apart, requests_in_flight_are_seen_while_they_are, streams_are_timed_to_their_headers,
+                    unmatched_paths_make_one_series, routes_are_templates_however_routers_are_put_together,
+                    series_are_capped_and_the_rest_is_counted, settings_do_what_they_say,
+                },
+                db::{
+                    every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
+                    collections_are_capped, a_cancelled_query_says_so,
+                },
+                cache::{look_ups_and_loads_are_counted, moka_loads_once_however_many_ask},
+                pool::{gauges_follow_the_pool, waits_and_timeouts_are_counted},
+                process::{the_process_is_read},
+            }
+        })+
+    };
+}
+
+macro_rules! expectations {
+    ($($module:ident::{$($expectation:ident),+ $(,)?},)+) => {
+        $(mod $module {
+            $(#[test]
+            fn $expectation() {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime")
+                    .block_on(crate::$module::$expectation(super::fresh()));
+            })+
+        })+
+    };
+}
+
+recorders! {
+    exporter => outrigger::standalone().expect("the upkeep starts"),
+    exporter_of_the_user => exporter_of_the_user(),
+}
