@@ -182,6 +182,7 @@ fn comments() {
         ("# HELP a ", &[r#"help a """#]),
         ("# HELP a  two  blanks \r\n", &[r#"help a " two  blanks ""#]),
         (r"# HELP a x\\y\nz\w\", &[r#"help a "x\\y\nz\\w\\""#]),
+        ("# HELP a x\r\r\r\n", &[r#"help a "x""#]),
         ("# UNIT a_seconds seconds", &[r#"unit a_seconds "seconds""#]),
         ("# UNIT a", &[r#"unit a """#]),
         ("#", &[]),
