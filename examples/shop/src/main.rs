@@ -1,1 +1,137 @@
-fn main() {}
+//! An example shop. What Outrigger asks of a service is in this file and marked with `(n)`; the rest is the shop.
+
+mod catalog;
+mod config;
+mod error;
+mod faults;
+mod passwords;
+mod routes;
+mod shutdown;
+mod store;
+mod telemetry;
+mod workers;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use catalog::Catalog;
+use clap::Parser;
+use config::Config;
+use faults::{Injector, Switches, TruthFile};
+use passwords::Passwords;
+use routes::Shop;
+use routes::limits::Limits;
+use std::error::Error;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+use store::Database;
+use telemetry::Telemetry;
+use tokio::net::TcpListener;
+use workers::Workers;
+
+/// Requests that are under way when the shop is told to end may take this long to finish.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = Config::parse();
+    match run(&config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shop: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+    let mut stop = shutdown::Signal::listen()?;
+    let telemetry = Telemetry::init(config)?;
+    let truth = TruthFile::open(config.truth_file.as_deref()).map_err(|error| format!("--truth-file: {error}"))?;
+    // Bound first, so that a port that is taken is said before the shop is stocked.
+    let address = config.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("--listen {address}: {error}; choose another with --listen HOST:PORT or SHOP_LISTEN")
+    })?;
+
+    // (1) Install the recorder, once, before anything measures.
+    let metrics = outrigger::install()?;
+
+    // (2) Watch the pool and (3) time each statement: see `store`. (4) Count the caches' hits and misses: see `catalog`.
+    let (db, folder) = tokio::select! {
+        opened = Database::open(config, &metrics) => opened?,
+        () = stop.wait() => return Ok(()),
+    };
+    let catalog = Catalog::new(db.clone(), &metrics);
+    let (queue, workers) = Workers::start(config, &db, &catalog);
+    let switches = Switches::new(truth);
+
+    let shop = Shop { db: db.clone(), catalog, passwords: Passwords::new(), queue };
+    let injector = Injector::new(switches.clone(), db.clone());
+    let limits = Limits::new(config.request_timeout, config.max_in_flight as usize);
+    let mut app = routes::router()
+        .with_state(shop)
+        .route_layer(from_fn_with_state(injector, faults::inject))
+        .layer(from_fn_with_state(limits, routes::limits::enforce));
+    if telemetry.traces() {
+        app = app.layer(axum::middleware::from_fn(telemetry::trace_request));
+    }
+    // (5) Measure requests. The last layer is the outermost: it sees what all others answer, and the pages that are not there.
+    let app = app.layer(metrics.http_layer());
+
+    // (6) Serve /metrics and health on a listener of their own. A service that has nothing to add says
+    // `metrics.serve_admin()`; here the fault switches go beside them.
+    let admin_routes = metrics.admin_router().merge(faults::router(switches.clone()));
+    let admin = metrics.admin().router(admin_routes).listen(config.admin_listen).serve();
+
+    announce(listener.local_addr()?, config, admin.local_addr());
+    let ended = serve(listener, app, &mut stop).await;
+
+    switches.clear_all();
+    workers.stop().await;
+    admin.shutdown().await;
+    db.close().await;
+    telemetry.shutdown().await;
+    if let Some(folder) = folder {
+        folder.remove().map_err(|error| format!("the temporary database could not be removed: {error}"))?;
+    }
+    Ok(ended?)
+}
+
+/// Says on stdout where to look. Nobody may be reading, which is no reason to fail.
+fn announce(public: SocketAddr, config: &Config, admin: Option<SocketAddr>) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "shop: http://{public}");
+    let _ = match admin {
+        Some(address) => writeln!(out, "metrics: http://{address}/metrics   faults: http://{address}/faults"),
+        None => writeln!(
+            out,
+            "--admin-listen {}: taken by another program; there are no metrics and no fault switches until it is free; \
+             choose another with --admin-listen HOST:PORT or SHOP_ADMIN_LISTEN",
+            config.admin_listen
+        ),
+    };
+}
+
+/// Serves until the signal, and then what is under way, within a bound.
+async fn serve(listener: TcpListener, app: Router, stop: &mut shutdown::Signal) -> std::io::Result<()> {
+    let (begin_end, end_begun) = tokio::sync::oneshot::channel::<()>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+        let _ = end_begun.await;
+    });
+    let mut server = std::pin::pin!(server.into_future());
+    tokio::select! {
+        ended = &mut server => return ended,
+        () = stop.wait() => {}
+    }
+    tracing::info!("the shop closes");
+    drop(begin_end);
+    match tokio::time::timeout(LAST_REQUESTS, server).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            tracing::warn!("requests that did not end in time were cut off");
+            Ok(())
+        }
+    }
+}

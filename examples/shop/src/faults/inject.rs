@@ -1,0 +1,88 @@
+//! What a fault does to a request, in one layer round the routes. While no fault is on it reads one flag.
+
+use super::kind::Kind;
+use super::switches::{Active, Switches};
+use crate::error::{ApiError, Result};
+use crate::store::Database;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::hash::{DefaultHasher, Hasher};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// Tells a handler that what it wants from the cache is not there any more.
+#[derive(Clone, Copy)]
+pub(crate) struct CacheFlush;
+
+/// What the layer needs.
+#[derive(Clone)]
+pub(crate) struct Injector {
+    switches: Switches,
+    db: Database,
+    /// One burner for each core and no more: the others wait, as work for a busy core does.
+    cores: Arc<Semaphore>,
+}
+
+impl Injector {
+    pub(crate) fn new(switches: Switches, db: Database) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { switches, db, cores: Arc::new(Semaphore::new(cores)) }
+    }
+
+    async fn suffer(&self, fault: &Active, request: &mut Request) -> Result<()> {
+        match fault.kind {
+            Kind::SlowDependency => tokio::time::sleep(fault.strength()).await,
+            Kind::Errors => return Err(ApiError::internal("the fault `errors` is switched on")),
+            Kind::PoolStarvation => {
+                let _connection = self.db.read().await?;
+                tokio::time::sleep(fault.strength()).await;
+            }
+            Kind::CacheFlush => {
+                request.extensions_mut().insert(CacheFlush);
+            }
+            Kind::CpuBurn => {
+                let core = self.cores.clone().acquire_owned().await.map_err(ApiError::internal)?;
+                let strength = fault.strength();
+                // The core goes with the work: a client that leaves does not make room for a second burner.
+                let burn = move || {
+                    let _core = core;
+                    burn(strength);
+                };
+                tokio::task::spawn_blocking(burn).await.map_err(ApiError::internal)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lets the request meet the faults that are on for its route.
+pub(crate) async fn inject(
+    State(injector): State<Injector>,
+    route: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if let Some(active) = injector.switches.any_active() {
+        for fault in active.iter().filter(|fault| fault.hits(route.as_str())) {
+            if let Err(error) = injector.suffer(fault, &mut request).await {
+                return error.into_response();
+            }
+        }
+    }
+    next.run(request).await
+}
+
+/// Computes until the time is up.
+fn burn(time: Duration) {
+    let begun = Instant::now();
+    let mut hasher = DefaultHasher::new();
+    while begun.elapsed() < time {
+        for number in 0..1_000 {
+            hasher.write_u64(number);
+        }
+        black_box(hasher.finish());
+    }
+}

@@ -1,0 +1,267 @@
+//! The goods of a new shop and the orders of its past, the same in every shop: tests and load can count on them.
+
+use super::{Database, now_ms};
+use fastrand::Rng;
+use serde::Serialize;
+
+pub(crate) const PRODUCTS: usize = 10_000;
+/// Orders of the past, from which the shop learns what is bought together.
+const PAST_ORDERS: i64 = 30_000;
+/// The user of the past orders. Its password hash fits no password.
+const PAST_USER: i64 = 1;
+const SEED: u64 = 7;
+/// One product in so many is a last piece that is never delivered again.
+const LAST_PIECE_EVERY: i64 = 97;
+const LAST_PIECES: i64 = 3;
+
+#[derive(Serialize)]
+struct Product {
+    id: i64,
+    category_id: usize,
+    name: String,
+    description: String,
+    price_cents: i64,
+    stock: i64,
+    restock_to: i64,
+}
+
+/// A line of a past order: order, product, quantity, unit price.
+type PastItem = (i64, i64, i64, i64);
+
+/// Fills an empty database; leaves any other alone.
+pub(crate) async fn fill(db: &Database) -> sqlx::Result<()> {
+    let mut read = db.read().await?;
+    let filled: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM products)").fetch_one(read.run()).await?;
+    if filled {
+        return Ok(());
+    }
+    let mut random = Rng::with_seed(SEED);
+    let products = products(&mut random);
+    let past = past_orders(&mut random, &products);
+    let categories: Vec<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
+
+    // All or nothing: a kill in the middle leaves an empty database, which the next start fills.
+    let mut write = db.write().await?;
+    sqlx::query("INSERT INTO categories (id, name) SELECT key + 1, value FROM json_each(?)")
+        .bind(json(&categories)?)
+        .execute(write.run())
+        .await?;
+    sqlx::query(
+        "INSERT INTO products (id, category_id, name, description, price_cents, stock, restock_to)
+         SELECT value ->> 'id', value ->> 'category_id', value ->> 'name', value ->> 'description',
+                value ->> 'price_cents', value ->> 'stock', value ->> 'restock_to' FROM json_each(?)",
+    )
+    .bind(json(&products)?)
+    .execute(write.run())
+    .await?;
+    sqlx::query("INSERT INTO users (id, email, password_hash, created_at) VALUES (?, 'counter@shop.invalid', '!', ?)")
+        .bind(PAST_USER)
+        .bind(now_ms())
+        .execute(write.run())
+        .await?;
+    sqlx::query(
+        "INSERT INTO orders (id, user_id, status, total_cents, created_at, updated_at)
+         SELECT value ->> 0, ?1, 'notified', sum((value ->> 2) * (value ->> 3)), ?2, ?2 FROM json_each(?3) GROUP BY 1",
+    )
+    .bind(PAST_USER)
+    .bind(now_ms())
+    .bind(json(&past)?)
+    .execute(write.run())
+    .await?;
+    sqlx::query(
+        "INSERT INTO order_items (order_id, product_id, quantity, unit_price_cents)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)",
+    )
+    .bind(json(&past)?)
+    .execute(write.run())
+    .await?;
+    // The planner's statistics: without them it walks the joins of the past orders from the wrong end.
+    sqlx::query("ANALYZE").execute(write.run()).await?;
+    write.commit().await
+}
+
+fn products(random: &mut Rng) -> Vec<Product> {
+    (1..).take(PRODUCTS).map(|id| product(random, id)).collect()
+}
+
+fn product(random: &mut Rng, id: i64) -> Product {
+    let category = random.usize(..CATEGORIES.len());
+    let (category_name, nouns) = CATEGORIES[category];
+    let noun = pick(random, nouns);
+    let (style, material) = (pick(random, STYLES), pick(random, MATERIALS));
+    let last_piece = id % LAST_PIECE_EVERY == 0;
+    Product {
+        id,
+        category_id: category + 1,
+        name: format!("{style} {material} {noun}"),
+        description: format!(
+            "A {} {} in {}, {}. From our {} range; {}.",
+            style.to_lowercase(),
+            noun.to_lowercase(),
+            material.to_lowercase(),
+            pick(random, PRAISE),
+            category_name.to_lowercase(),
+            pick(random, SERVICE),
+        ),
+        price_cents: random.i64(2..=300) * 100 - 1,
+        stock: if last_piece { LAST_PIECES } else { random.i64(200..=2_000) },
+        restock_to: if last_piece { 0 } else { 1_000 },
+    }
+}
+
+/// Two to six products in an order, most of them out of one category: people furnish a kitchen, or a garden.
+fn past_orders(random: &mut Rng, products: &[Product]) -> Vec<PastItem> {
+    let mut by_category = vec![Vec::new(); CATEGORIES.len()];
+    for product in products {
+        by_category[product.category_id - 1].push(product);
+    }
+    let mut items = Vec::new();
+    for order_id in 1..=PAST_ORDERS {
+        let favourite = random.usize(..CATEGORIES.len());
+        let mut taken = Vec::new();
+        for _ in 0..random.usize(2..=6) {
+            let category = if random.f64() < 0.7 { favourite } else { random.usize(..CATEGORIES.len()) };
+            // The square makes the first products of each category the popular ones.
+            let place = random.f64().powi(2) * by_category[category].len() as f64;
+            let product = by_category[category][place as usize];
+            if !taken.contains(&product.id) {
+                taken.push(product.id);
+                items.push((order_id, product.id, random.i64(1..=3), product.price_cents));
+            }
+        }
+    }
+    items
+}
+
+fn pick<'a>(random: &mut Rng, words: &[&'a str]) -> &'a str {
+    words[random.usize(..words.len())]
+}
+
+fn json(rows: &impl Serialize) -> sqlx::Result<String> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+const CATEGORIES: &[(&str, &[&str])] = &[
+    ("Kitchen", &["Kettle", "Saucepan", "Chopping Board", "Colander", "Pepper Mill", "Whisk"]),
+    ("Table", &["Plate", "Salad Bowl", "Carafe", "Fork Set", "Butter Dish", "Egg Cup"]),
+    ("Coffee and Tea", &["Teapot", "Coffee Grinder", "Mug", "Tea Strainer", "Milk Jug", "Espresso Cup"]),
+    ("Baking", &["Cake Tin", "Rolling Pin", "Mixing Bowl", "Bread Basket", "Spatula", "Scale"]),
+    ("Living Room", &["Armchair", "Side Table", "Bookshelf", "Footstool", "Sideboard", "Magazine Rack"]),
+    ("Bedroom", &["Bed Frame", "Nightstand", "Wardrobe", "Pillow", "Blanket", "Dresser"]),
+    ("Bathroom", &["Towel", "Soap Dish", "Bath Mat", "Mirror", "Laundry Basket", "Toothbrush Holder"]),
+    ("Office", &["Desk", "Desk Chair", "Pen Tray", "Monitor Stand", "Filing Box", "Notebook"]),
+    ("Lighting", &["Floor Lamp", "Desk Lamp", "Pendant", "Lantern", "Candle Holder", "Wall Light"]),
+    ("Textiles", &["Rug", "Curtain", "Cushion", "Tablecloth", "Throw", "Apron"]),
+    ("Storage", &["Crate", "Shelf Unit", "Hook Rail", "Jar", "Trunk", "Drawer Insert"]),
+    ("Garden", &["Trowel", "Watering Can", "Planter", "Bench", "Bird House", "Rake"]),
+    ("Balcony", &["Folding Chair", "Flower Box", "Parasol", "Bistro Table", "Wind Chime", "Hammock"]),
+    ("Tools", &["Hammer", "Screwdriver", "Spirit Level", "Hand Saw", "Toolbox", "Tape Measure"]),
+    ("Outdoor", &["Tent", "Sleeping Bag", "Camping Stove", "Flask", "Head Torch", "Rucksack"]),
+    ("Cycling", &["Bicycle Bell", "Pannier", "Saddle", "Bicycle Pump", "Basket", "Lock"]),
+    ("Sports", &["Yoga Mat", "Skipping Rope", "Kettlebell", "Racket", "Gym Bag", "Medicine Ball"]),
+    ("Toys", &["Building Blocks", "Train Set", "Spinning Top", "Puzzle", "Kite", "Doll House"]),
+    ("Games", &["Chess Set", "Dice Cup", "Card Box", "Domino Set", "Backgammon Board", "Marbles"]),
+    ("Music", &["Ukulele", "Metronome", "Music Stand", "Tambourine", "Harmonica", "Guitar Stand"]),
+    ("Stationery", &["Fountain Pen", "Ink Pot", "Pencil Case", "Letter Opener", "Wall Calendar", "Stapler"]),
+    ("Travel", &["Suitcase", "Passport Cover", "Neck Pillow", "Wash Bag", "Travel Clock", "Luggage Tag"]),
+    ("Pets", &["Dog Bowl", "Cat Tree", "Leash", "Pet Bed", "Scratching Post", "Aquarium Stand"]),
+    ("Decoration", &["Vase", "Picture Frame", "Bookend", "Wall Clock", "Figurine", "Globe"]),
+];
+
+const STYLES: &[&str] = &[
+    "Compact",
+    "Classic",
+    "Modern",
+    "Rustic",
+    "Nordic",
+    "Vintage",
+    "Slim",
+    "Sturdy",
+    "Foldable",
+    "Handmade",
+    "Polished",
+    "Matte",
+    "Tall",
+    "Low",
+    "Round",
+    "Square",
+    "Light",
+    "Heavy",
+    "Striped",
+    "Plain",
+    "Curved",
+    "Stackable",
+    "Painted",
+    "Woven",
+    "Engraved",
+];
+
+const MATERIALS: &[&str] = &[
+    "Oak",
+    "Walnut",
+    "Birch",
+    "Bamboo",
+    "Steel",
+    "Copper",
+    "Brass",
+    "Iron",
+    "Glass",
+    "Porcelain",
+    "Stoneware",
+    "Marble",
+    "Linen",
+    "Cotton",
+    "Wool",
+    "Leather",
+    "Cork",
+    "Rattan",
+    "Enamel",
+    "Slate",
+];
+
+const PRAISE: &[&str] = &[
+    "made to be used every day",
+    "a gift that lasts",
+    "small enough for any home",
+    "as good in twenty years as today",
+    "the favourite of our own staff",
+    "with an edge that pleases the hand",
+    "designed in our workshop",
+    "a quiet companion",
+    "easy to clean",
+    "that ages well",
+];
+
+const SERVICE: &[&str] = &[
+    "delivered within three days",
+    "spare parts on request",
+    "with a guarantee of five years",
+    "packed without plastic",
+    "returns are free of charge",
+    "repaired by us should it ever break",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_makes_the_same_shop_twice() {
+        let names = || products(&mut Rng::with_seed(SEED)).into_iter().map(|product| product.name).collect::<Vec<_>>();
+        let first = names();
+        assert_eq!(first.len(), PRODUCTS);
+        assert_eq!(first, names());
+    }
+
+    #[test]
+    fn past_orders_hold_each_product_once() {
+        let mut random = Rng::with_seed(SEED);
+        let products = products(&mut random);
+        let past = past_orders(&mut random, &products);
+        let mut keys: Vec<_> = past.iter().map(|(order, product, ..)| (order, product)).collect();
+        keys.sort_unstable();
+        let count = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+    }
+}
