@@ -97,3 +97,8 @@ mod series;
 #[cfg(feature = "exporter")]
 pub use self::exporter::{InstallError, install, prometheus_builder, standalone};
 pub use self::metrics::Metrics;
+
+/// The program of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

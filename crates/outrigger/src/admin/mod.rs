@@ -106,7 +106,8 @@ impl Admin {
 
     /// Binds, or goes on trying, and serves from a task of its own until [`AdminListener::shutdown`].
     ///
-    /// Call it within a Tokio runtime; outside one, that is logged and counted as a failure to bind.
+    /// Call it within a Tokio runtime that has I/O and time enabled, as `#[tokio::main]` has; outside of one, that is
+    /// logged and counted as a failure to bind.
     pub fn serve(self) -> AdminListener {
         let Self { metrics, address, router: own, ready } = self;
         let router = own.unwrap_or_else(|| router(&metrics, ready.unwrap_or_else(|| Arc::new(|| true))));

@@ -1,0 +1,139 @@
+//! The admin listener, as a scraper and a probe meet it.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use outrigger::Metrics;
+use outrigger_semconv::{library, process};
+use support::{Page, wait_for_page};
+
+const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_comes_with_the_right_type_and_says_the_process_exactly() {
+    let metrics = outrigger::standalone().unwrap();
+    let listener = metrics.admin().listen(ANY_PORT).serve();
+    let address = listener.local_addr().expect("a port is free");
+    assert!(address.ip().is_loopback());
+    assert_eq!(listener.bound().await, Some(address));
+
+    let answer = ask(address, "GET", "/metrics").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
+    let (_, page) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(page.contains("# TYPE process_cpu_seconds_total counter\n"), "{page}");
+    assert_eq!(Page::read(page.to_owned()).number(&library::ADMIN_BIND_FAILURES, &[]), Some(0.0));
+    assert!(Page::of(&metrics).number(&process::CPU_SECONDS, &[]).is_some());
+
+    let head = ask(address, "HEAD", "/metrics").await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    for (method, path, status) in [
+        ("GET", "/-/healthy", 200),
+        ("GET", "/-/ready", 200),
+        ("HEAD", "/-/ready", 200),
+        ("POST", "/metrics", 405),
+        ("GET", "/", 404),
+    ] {
+        let answer = ask(address, method, path).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answer}");
+    }
+
+    listener.shutdown().await;
+    TcpListener::bind(address).expect("the port is free when shutdown returns");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_counted_and_taken_over_when_it_is_free() {
+    let holder = TcpListener::bind(SocketAddr::from(ANY_PORT)).unwrap();
+    let address = holder.local_addr().unwrap();
+    let metrics = outrigger::standalone().unwrap();
+    let listener = metrics.admin().listen(address).serve();
+    assert_eq!(listener.local_addr(), None);
+    wait_for_page(&metrics, "the failure", |page| page.number(&library::ADMIN_BIND_FAILURES, &[]) == Some(1.0)).await;
+
+    drop(holder);
+    assert_eq!(listener.bound().await, Some(address));
+    assert!(ask(address, "GET", "/-/healthy").await.ends_with("healthy\n"));
+    listener.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_attempt_to_bind_can_be_given_up() {
+    let holder = TcpListener::bind(SocketAddr::from(ANY_PORT)).unwrap();
+    let metrics = outrigger::standalone().unwrap();
+    let listener = metrics.admin().listen(holder.local_addr().unwrap()).serve();
+    listener.shutdown().await;
+}
+
+#[test]
+fn without_a_runtime_the_service_goes_on() {
+    let metrics = outrigger::standalone().unwrap();
+    let listener = metrics.admin().listen(ANY_PORT).serve();
+    assert_eq!(listener.local_addr(), None);
+    assert_eq!(Page::of(&metrics).number(&library::ADMIN_BIND_FAILURES, &[]), Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_and_readiness_are_the_services_own() {
+    let metrics = outrigger::standalone().unwrap();
+    let router: Router = metrics.admin_router().route("/version", get(|| async { "1.2.3" }));
+    let extended = metrics.admin().router(router).listen(ANY_PORT).serve();
+    let address = extended.local_addr().unwrap();
+    assert!(ask(address, "GET", "/version").await.ends_with("1.2.3"));
+    assert!(ask(address, "GET", "/metrics").await.contains("target_info"));
+
+    let ready = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&ready);
+    let listener = metrics.admin().readiness(move || asked.load(Ordering::Relaxed)).listen(ANY_PORT).serve();
+    let address = listener.local_addr().unwrap();
+    assert!(ask(address, "GET", "/-/ready").await.starts_with("HTTP/1.1 503 "));
+    assert!(ask(address, "GET", "/-/healthy").await.starts_with("HTTP/1.1 200 "));
+    ready.store(true, Ordering::Relaxed);
+    assert!(ask(address, "GET", "/-/ready").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_without_a_page_say_what_to_do() {
+    let listener = Metrics::global().admin().listen(ANY_PORT).serve();
+    let answer = ask(listener.local_addr().unwrap(), "GET", "/metrics").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("outrigger::install()"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_the_handle_leaves_it_running_and_shutdown_does_not_wait_for_idle_clients() {
+    let metrics = outrigger::standalone().unwrap();
+    let address = metrics.admin().listen(ANY_PORT).serve().local_addr().unwrap();
+    assert!(ask(address, "GET", "/-/healthy").await.ends_with("healthy\n"));
+
+    let listener = metrics.admin().listen(ANY_PORT).serve();
+    let address = listener.local_addr().unwrap();
+    let mut idle = TcpStream::connect(address).unwrap();
+    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    let mut start = [0; 12];
+    idle.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    // The connection stays open for another request; waiting for that would take ten seconds.
+    tokio::time::timeout(Duration::from_secs(4), listener.shutdown()).await.expect("it ends");
+}
+
+/// Sends a request and reads the answer to the connection's end.
+async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    answer.await.unwrap()
+}
