@@ -16,7 +16,7 @@ const NOISE_DELAY: u32 = 12;
 const NOISE_DELAY_MOST: u32 = 36;
 /// A single block may say at most this many times the noise known so far, so that an anomaly in its first seconds does
 /// not pass for noise.
-const NOISE_CLIP: f64 = 9.0;
+const NOISE_CLIP: f32 = 9.0;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Baseline {
@@ -29,9 +29,9 @@ pub(crate) struct Baseline {
     /// Requests learnt from, not decayed.
     requests: u64,
     /// Variance of the shares relative to independent requests, per window and tail: 1 where requests are independent.
-    noise: Vec<f64>,
+    noise: Vec<f32>,
     /// The part of it that is relied on.
-    settled_noise: Vec<f64>,
+    settled_noise: Vec<f32>,
     /// Blocks since noise was settled.
     unsettled_blocks: u32,
     /// Blocks that `noise` was learnt from.
@@ -66,14 +66,14 @@ impl Baseline {
         let index = self.noise_index(window, tail);
         if let Some(noise) = self.noise.get_mut(index) {
             let memory = self.noise_blocks.min(NOISE_MEMORY) + NOISE_PRIOR;
-            *noise += (squared.min(NOISE_CLIP * noise.max(1.0)) - *noise) / f64::from(memory);
+            *noise += ((squared as f32).min(NOISE_CLIP * noise.max(1.0)) - *noise) / memory as f32;
         }
     }
 
     /// One more block went into the noise. From time to time what was learnt is relied on.
     pub(crate) fn end_noise_block(&mut self, suspicious: bool) {
         self.noise_blocks = self.noise_blocks.saturating_add(1);
-        self.unsettled_blocks += 1;
+        self.unsettled_blocks = self.unsettled_blocks.saturating_add(1);
         if self.unsettled_blocks >= if suspicious { NOISE_DELAY_MOST } else { NOISE_DELAY } {
             self.settled_noise.clone_from(&self.noise);
             self.unsettled_blocks = 0;
@@ -88,7 +88,7 @@ impl Baseline {
 
     /// How many times wider than independent requests would make it the share above a bound swings; at least 1.
     pub(crate) fn noise(&self, window: usize, tail: usize) -> f64 {
-        self.settled_noise.get(self.noise_index(window, tail)).copied().unwrap_or(1.0).max(1.0)
+        self.settled_noise.get(self.noise_index(window, tail)).copied().unwrap_or(1.0).max(1.0).into()
     }
 
     /// Decayed requests above a bound; tail 0 is all of them.
@@ -122,12 +122,8 @@ impl Baseline {
         self.noise.len() == WINDOWS.len() * self.tails.len()
             && self.settled_noise.len() == self.noise.len()
             && self.tails.is_sorted_by(|wide, narrow| wide >= narrow)
-            && self
-                .tails
-                .iter()
-                .chain(&self.noise)
-                .chain(&self.settled_noise)
-                .all(|value| value.is_finite() && *value >= 0.0)
+            && self.noise.iter().chain(&self.settled_noise).all(|value| value.is_finite() && *value >= 0.0)
+            && self.tails.iter().all(|value| value.is_finite() && *value >= 0.0)
             && [self.spent, self.seconds].iter().all(|value| value.is_finite() && *value >= 0.0)
     }
 

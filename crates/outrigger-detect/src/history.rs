@@ -121,7 +121,8 @@ impl Ring {
         if age >= self.len {
             return None;
         }
-        let slot = (self.newest + self.capacity() - age) % self.capacity();
+        // Both are below the capacity.
+        let slot = if age <= self.newest { self.newest - age } else { self.newest + self.capacity() - age };
         Some(Block {
             tails: self.tails.get(slot * self.width..(slot + 1) * self.width)?,
             spent: *self.spent.get(slot)?,
@@ -169,6 +170,7 @@ impl Ring {
             && self.seconds.len() == capacity
             && self.spent.len() == capacity
             && self.tails.len() == capacity * width
+            && self.tails.chunks(width.max(1)).all(|tails| tails.is_sorted_by(|wide, narrow| wide >= narrow))
             && self.newest < capacity
             && self.len <= capacity
             && self.seconds.iter().chain(&self.spent).all(|value| value.is_finite() && *value >= 0.0)

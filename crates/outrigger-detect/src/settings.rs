@@ -83,7 +83,7 @@ pub struct ErrorSettings {
     /// How fast it learns, forgets and calms down. [`Pace::persistence_seconds`] defaults to 0 here: a service does not
     /// fail by the noise of its machine.
     pub pace: Pace,
-    /// The score that opens an anomaly, in standard deviations. Defaults to 4.
+    /// The score that opens an anomaly, in standard deviations. Defaults to 5.
     pub min_score: f64,
     /// Failures in excess of the baseline that a window must hold. Defaults to 3, so that one or two never alarm.
     pub min_failures: u64,
@@ -97,7 +97,7 @@ impl Default for ErrorSettings {
     fn default() -> Self {
         Self {
             pace: Pace { persistence_seconds: 0.0, ..Pace::default() },
-            min_score: 4.0,
+            min_score: 5.0,
             min_failures: 3,
             objective: 0.001,
             min_share: 0.005,

@@ -201,7 +201,7 @@ impl Tracker {
     fn judge(&mut self, rules: &Rules<'_>, matters: impl Fn(&Baseline, &[u64], usize, f64) -> bool) -> f64 {
         let calm = self.episode.is_none();
         let complete = self.history.is_block_complete();
-        let (score, finding) = self.look(rules, calm && complete, matters);
+        let (score, finding) = self.look(rules, calm && complete, &matters);
         self.suspicious = score >= SUSPICION * rules.min_score;
         if calm && complete {
             if let (Some(block), None) = (self.history.leaving(), finding) {
@@ -211,7 +211,7 @@ impl Tracker {
         }
         if let (true, Some(finding)) = (calm, finding) {
             self.open(finding, rules);
-        } else if self.episode.is_some() && self.has_recovered(rules) {
+        } else if self.episode.is_some() && self.has_recovered(rules, &matters) {
             self.close();
             return score;
         }
@@ -226,7 +226,7 @@ impl Tracker {
         &mut self,
         rules: &Rules<'_>,
         learn_noise: bool,
-        matters: impl Fn(&Baseline, &[u64], usize, f64) -> bool,
+        matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool,
     ) -> (f64, Option<Finding>) {
         let width = self.baseline.width();
         let learnt = self.baseline.count(0);
@@ -247,16 +247,26 @@ impl Tracker {
             }
             let ends = WINDOWS.get(window).is_some_and(|blocks| age + 1 == *blocks)
                 || (window == 0 && blocks.peek().is_none());
-            if !ends || window_seconds > self.baseline.seconds() {
+            if !ends {
                 continue;
             }
+            // What a long window holds must have had time to show in the baseline too. The first window is always looked
+            // at, or coarse intervals would see nothing for long.
+            if window > 0 && window_seconds > self.baseline.seconds() {
+                break;
+            }
             let n = window_tails.first().copied().unwrap_or(0) as f64;
+            // The baseline is an estimate too.
+            let unsure = 1.0 + n / learnt.max(1.0);
             for tail in 1..width {
                 let (Some(x), Some(usual)) = (window_tails.get(tail), usual.get(tail)) else { break };
                 let x = *x as f64;
                 let excess = x - n * usual;
+                if excess < 1.0 && !learn_noise {
+                    continue;
+                }
                 // Half a request of variance stands for what a baseline without any slow request has not seen yet.
-                let variance = n * usual * (1.0 - usual) * (1.0 + n / learnt.max(1.0)) + 0.5;
+                let variance = n * usual * (1.0 - usual) * unsure + 0.5;
                 let noise = self.baseline.noise(window, tail);
                 if learn_noise {
                     self.baseline.absorb_noise(window, tail, excess * excess / variance);
@@ -343,22 +353,25 @@ impl Tracker {
         shown >= 2 && seconds >= persistence_seconds.max(expected * EVENNESS)
     }
 
-    /// Whether some recent stretch, long enough, speaks for the baseline and shows no other excess either.
-    fn has_recovered(&self, rules: &Rules<'_>) -> bool {
+    /// Whether some stretch since the onset, long enough and up to now, speaks for the baseline and shows no other excess.
+    fn has_recovered(&self, rules: &Rules<'_>, matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool) -> bool {
         let Some(episode) = &self.episode else { return false };
         let odds = Odds::new(self.baseline.share(episode.tail).max(rules.objective), episode.share);
-        let mut tails = [0.0; MAX_WIDTH];
+        let mut tails = [0_u64; MAX_WIDTH];
         let mut seconds = 0.0;
         for block in self.history.blocks() {
             seconds += block.seconds;
-            for (sum, count) in tails.iter_mut().zip(block.tails) {
-                *sum += f64::from(*count);
+            if seconds > episode.seconds {
+                break;
             }
-            let n = tails.first().copied().unwrap_or(0.0);
-            let x = tails.get(episode.tail).copied().unwrap_or(0.0);
+            for (sum, count) in tails.iter_mut().zip(block.tails) {
+                *sum += u64::from(*count);
+            }
+            let n = tails.first().copied().unwrap_or(0) as f64;
+            let x = tails.get(episode.tail).copied().unwrap_or(0) as f64;
             if seconds >= rules.pace.clear_seconds
                 && odds.weigh(x, n) <= -CLEAR_EVIDENCE
-                && !self.is_elevated(&tails, rules)
+                && !self.is_elevated(tails.get(..self.baseline.width()).unwrap_or_default(), rules, matters)
             {
                 return true;
             }
@@ -366,14 +379,21 @@ impl Tracker {
         false
     }
 
-    fn is_elevated(&self, tails: &[f64; MAX_WIDTH], rules: &Rules<'_>) -> bool {
-        let n = tails.first().copied().unwrap_or(0.0);
-        (1..self.baseline.width()).zip(tails.iter().skip(1)).any(|(tail, x)| {
+    fn is_elevated(
+        &self,
+        tails: &[u64],
+        rules: &Rules<'_>,
+        matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool,
+    ) -> bool {
+        let n = tails.first().copied().unwrap_or(0) as f64;
+        tails.iter().enumerate().skip(1).any(|(tail, x)| {
+            let x = *x as f64;
             let excess = x - n * self.baseline.share(tail).max(rules.objective);
             excess >= rules.min_excess.min(3.0)
                 && excess >= n * self.required_share(rules)
-                && surprise(*x, n, self.baseline.count(tail), self.baseline.count(0))
+                && surprise(x, n, self.baseline.count(tail), self.baseline.count(0))
                     >= CLEAR_SCORE * CLEAR_SCORE * self.baseline.noise(0, tail)
+                && matters(&self.baseline, tails, tail, self.youth(rules))
         })
     }
 

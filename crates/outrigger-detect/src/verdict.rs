@@ -207,3 +207,56 @@ impl fmt::Display for Percent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ErrorShift, LatencyShift, Percent, Quantiles, Seconds};
+
+    #[test]
+    fn shifts_speak() {
+        let shift = LatencyShift {
+            onset_seconds_ago: 42.3,
+            before: Quantiles { p50: 0.012, p95: 0.081, p99: 0.21 },
+            during: Quantiles { p50: 0.013, p95: 0.29, p99: 1.2 },
+            bound: 0.25,
+            share_before: 0.011,
+            share_during: 0.048,
+            requests: 812,
+            affected: 30,
+            added_seconds: 9.0,
+        };
+        assert_eq!(
+            shift.to_string(),
+            "requests over 250 ms went from 1.1 % to 4.8 %; the median did not move (13 ms), p95 rose from 81 ms to 290 ms, \
+             p99 rose from 210 ms to 1.2 s; 30 of 812 requests slower beyond the usual in 42 s"
+        );
+        let shift =
+            ErrorShift { onset_seconds_ago: 200.0, ratio_before: 0.0, ratio_during: 0.25, requests: 20, affected: 5 };
+        assert_eq!(
+            shift.to_string(),
+            "failed requests went from 0 % to 25 %; 5 of 20 requests failed beyond the usual in 3 min"
+        );
+    }
+
+    #[test]
+    fn numbers_keep_the_digits_they_deserve() {
+        for (seconds, text) in [
+            (0.0, "0 ms"),
+            (0.0025, "2.5 ms"),
+            (0.01, "10 ms"),
+            (0.9994, "999 ms"),
+            (1.0, "1 s"),
+            (7.53, "7.5 s"),
+            (42.3, "42 s"),
+            (119.0, "119 s"),
+            (600.0, "10 min"),
+        ] {
+            assert_eq!(Seconds(seconds).to_string(), text);
+        }
+        for (share, text) in
+            [(0.0, "0 %"), (0.0001, "< 0.1 %"), (0.011, "1.1 %"), (0.05, "5 %"), (0.333, "33 %"), (1.0, "100 %")]
+        {
+            assert_eq!(Percent(share).to_string(), text);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use outrigger_detect::{Interval, LatencyDetector, LatencySettings, Phase, Verdic
 pub(crate) const BOUNDS: [f64; 15] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// A route. The public fields may be changed while it runs.
+/// A route. The settings may be changed while it runs.
 pub(crate) struct Route {
     pub(crate) rng: Rng,
     /// Requests per second.
@@ -26,11 +26,12 @@ pub(crate) struct Route {
     /// Share of the requests that an injected fault delays, and by how many seconds.
     pub(crate) fault: Option<(f64, f64)>,
     /// Requests under way: when they end, and their latency.
-    pending: Vec<(f64, f64)>,
-    speed: f64,
-    pause_until: f64,
-    next_pause: f64,
-    now: f64,
+    pub(crate) pending: Vec<(f64, f64)>,
+    /// What moves by itself.
+    pub(crate) speed: f64,
+    pub(crate) pause_until: f64,
+    pub(crate) next_pause: f64,
+    pub(crate) now: f64,
 }
 
 impl Route {
@@ -105,10 +106,10 @@ impl Route {
             }
             latency += (self.pause_until - self.now).max(0.0);
         }
-        if let Some((share, delay)) = self.fault {
-            if self.rng.f64() < share {
-                latency += delay;
-            }
+        if let Some((share, delay)) = self.fault
+            && self.rng.f64() < share
+        {
+            latency += delay;
         }
         latency
     }
@@ -149,9 +150,6 @@ impl Watched {
             let anomalous = verdict.phase == Phase::Anomalous;
             if anomalous && !open {
                 alarms += 1;
-                if std::env::var("SHOW").is_ok() {
-                    eprintln!("  at {:.0} {} score {:.1}", self.route.now, verdict.shift.unwrap(), verdict.score);
-                }
             }
             open = anomalous;
         }

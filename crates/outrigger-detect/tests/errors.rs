@@ -1,0 +1,132 @@
+//! The error detector: few failures after a clean past, many, noise, and the end of it.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+use fastrand::Rng;
+use outrigger_detect::{ErrorDetector, ErrorInterval, ErrorSettings, ErrorShift, Phase, Shift, Verdict};
+
+struct Service {
+    rng: Rng,
+    detector: ErrorDetector,
+    requests: u64,
+    ratio: f64,
+}
+
+impl Service {
+    /// Warmed up for five minutes at one interval a second.
+    fn new(seed: u64, requests: u64, ratio: f64) -> Self {
+        let detector = ErrorDetector::new(ErrorSettings::default());
+        let mut service = Self { rng: Rng::with_seed(seed), detector, requests, ratio };
+        service.run(300);
+        service
+    }
+
+    fn feed(&mut self, failed: u64, total: u64) -> Verdict {
+        self.detector.observe(ErrorInterval { failed, total, seconds: 1.0, reset: false })
+    }
+
+    fn step(&mut self) -> Verdict {
+        let failed = (0..self.requests).filter(|_| self.rng.f64() < self.ratio).count() as u64;
+        self.feed(failed, self.requests)
+    }
+
+    /// Anomalous intervals within so many.
+    fn run(&mut self, intervals: usize) -> usize {
+        (0..intervals).filter(|_| self.step().phase == Phase::Anomalous).count()
+    }
+
+    fn intervals_until(&mut self, phase: Phase, limit: usize) -> Option<usize> {
+        (1..=limit).find(|_| self.step().phase == phase)
+    }
+}
+
+fn errors(verdict: &Verdict) -> ErrorShift {
+    match verdict.shift {
+        Some(Shift::Errors(shift)) => shift,
+        other => panic!("expected an error shift, found {other:?}"),
+    }
+}
+
+#[test]
+fn five_failures_of_twenty_after_a_clean_past() {
+    // Spread over four seconds, and all in one interval.
+    let mut service = Service::new(1, 5, 0.0);
+    let verdicts = [1, 2, 1, 1].map(|failed| service.feed(failed, 5));
+    assert_eq!(verdicts[3].phase, Phase::Anomalous, "{verdicts:?}");
+    let shift = errors(&verdicts[3]);
+    assert_eq!((shift.affected, shift.ratio_before), (5, 0.0));
+    assert!(shift.ratio_during >= 0.2, "{shift:?}");
+    assert!(
+        verdicts[3].shift.unwrap().to_string().starts_with("failed requests went from 0 % to "),
+        "{}",
+        verdicts[3].shift.unwrap()
+    );
+
+    let mut service = Service::new(1, 20, 0.0);
+    assert_eq!(service.feed(5, 20).phase, Phase::Anomalous);
+}
+
+#[test]
+fn a_failure_or_two_never_alarm() {
+    for requests in [1, 5, 20, 100] {
+        let mut service = Service::new(1, requests, 0.0);
+        for failed in [1, 1] {
+            assert_eq!(service.feed(failed, requests.max(failed)).phase, Phase::Calm, "{requests} a second");
+        }
+        assert_eq!(service.run(600), 0);
+    }
+}
+
+#[test]
+fn failures_within_the_objective_are_quiet() {
+    let alarms: usize = (0..200).map(|seed| Service::new(seed, 50, 0.001).run(1800)).sum();
+    assert_eq!(alarms, 0);
+}
+
+#[test]
+fn a_usual_ratio_is_learnt_and_a_higher_one_found() {
+    let mut found = Vec::new();
+    let mut quiet = 0;
+    for seed in 0..200 {
+        let mut service = Service::new(seed, 20, 0.02);
+        quiet += usize::from(service.run(600) > 0);
+        service.ratio = 0.2;
+        found.push(service.intervals_until(Phase::Anomalous, 60).unwrap());
+        service.run(20);
+        service.ratio = 0.02;
+        let recovered = service.intervals_until(Phase::Calm, 60).unwrap();
+        assert!(recovered <= 40, "seed {seed} recovered after {recovered} s");
+    }
+    found.sort_unstable();
+    println!("2 % to 20 %: median {} s, most {} s; {quiet} of 200 alarmed in ten calm minutes", found[100], found[199]);
+    assert!(quiet <= 2, "{quiet} of 200 services alarmed at their usual ratio");
+    assert!(found[190] <= 10 && found[199] <= 20, "{found:?}");
+}
+
+#[test]
+fn a_total_failure_of_a_rare_request_is_found() {
+    let mut service = Service::new(1, 3, 0.0);
+    let mut intervals = 0;
+    while service.feed(u64::from(intervals % 10 == 0), u64::from(intervals % 10 == 0)).phase != Phase::Anomalous {
+        intervals += 1;
+        assert!(intervals < 60, "three failures of three were not found");
+    }
+}
+
+#[test]
+fn failures_of_a_restart_are_not_judged() {
+    let mut service = Service::new(1, 10, 0.0);
+    assert_eq!(
+        service.detector.observe(ErrorInterval { failed: 10, total: 10, seconds: 1.0, reset: true }).phase,
+        Phase::Calm
+    );
+    for _ in 0..20 {
+        assert_eq!(service.feed(5, 10).phase, Phase::Calm);
+    }
+}
+
+#[test]
+fn more_failures_than_requests_are_read_as_all() {
+    let mut service = Service::new(1, 10, 0.0);
+    let verdict = service.feed(u64::MAX, 10);
+    assert_eq!(errors(&verdict).affected, 10);
+}
