@@ -1,7 +1,7 @@
 //! The command line of `outrigger`.
 
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,8 +45,9 @@ Examples:
   outrigger run --otlp-endpoint http://collector:4318
   outrigger check outrigger.toml                  is this file right, and what does it mean?
 
-Every key of the file is an environment variable too: `interval` is OUTRIGGER_INTERVAL, `otlp.endpoint` is
-OUTRIGGER_OTLP_ENDPOINT. Flags win over variables, variables over the file. OTEL_EXPORTER_OTLP_* are honoured.";
+Every key of the file is an environment variable too: `interval` is OUTRIGGER_INTERVAL,
+`otlp.endpoint` is OUTRIGGER_OTLP_ENDPOINT. Flags win over variables, variables over the file.
+The standard OTEL_EXPORTER_OTLP_* variables are honoured.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -214,7 +215,8 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 fn log_to_stderr(settings: &Settings) {
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let format = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let format = format.with_ansi(std::io::stderr().is_terminal());
     tracing_subscriber::registry().with(format).with(settings.log.clone()).init();
 }
 

@@ -279,10 +279,7 @@ impl Owner {
             }
             Done::Processes { collector, reading, took } => {
                 self.processes = Some(collector);
-                let of_targets = self.state.targets.iter().zip(&reading.targets);
-                // A target that is down has no process to read; that is its own trouble and shown as such.
-                let of_targets =
-                    of_targets.filter(|(target, _)| target.health.is_up()).filter_map(|(_, read)| read.as_ref());
+                let of_targets = reading.targets.iter().flatten();
                 let error = reading.own.iter().chain(of_targets).find_map(|read| read.as_ref().err());
                 note("process", &mut self.state.process_reading, took, error);
                 self.state.processes = reading;

@@ -66,3 +66,157 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use outrigger_exposition::Format;
+
+    use super::*;
+    use crate::collect::scrape::{Page, ScrapeError};
+
+    /// A service with two routes that is scraped every second of a clock that tests turn.
+    struct World {
+        state: State,
+        elapsed: Duration,
+        start: u32,
+        /// Requests of each route up to 100 ms and up to 1 s since the service's start.
+        routes: [(&'static str, u64, u64); 2],
+        random: u64,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                state: State::new(&Settings::default()),
+                elapsed: Duration::ZERO,
+                start: 1000,
+                routes: [("/products/{id}", 0, 0), ("/search", 0, 0)],
+                random: 7,
+            }
+        }
+
+        /// Between nought and one, the same in every run.
+        fn random(&mut self) -> f64 {
+            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.random >> 33) as f64 / f64::from(1_u32 << 31)
+        }
+
+        /// Serves for some seconds; this share of the first route's requests is slow.
+        fn serve(&mut self, seconds: u32, slow_share: f64) {
+            for _ in 0..seconds {
+                for route in 0..self.routes.len() {
+                    for _ in 0..8 + (self.random() * 5.0) as u64 {
+                        let slow = self.random() < if route == 0 { slow_share.max(0.01) } else { 0.01 };
+                        if slow {
+                            self.routes[route].2 += 1;
+                        } else {
+                            self.routes[route].1 += 1;
+                        }
+                    }
+                }
+                self.scrape(Ok(()));
+            }
+        }
+
+        fn restart(&mut self) {
+            self.start += 500;
+            self.routes.iter_mut().for_each(|route| (route.1, route.2) = (0, 0));
+        }
+
+        fn scrape(&mut self, outcome: Result<(), ScrapeError>) {
+            self.elapsed += Duration::from_secs(1);
+            let mut text = format!("process_start_time_seconds {}\n", self.start);
+            let name = "http_server_request_duration_seconds";
+            text.push_str(&format!("# TYPE {name} histogram\n"));
+            for (route, fast, slow) in self.routes {
+                let labels =
+                    format!("http_request_method=\"GET\",http_route=\"{route}\",http_response_status_code=\"200\"");
+                for (bound, count) in [("0.1", fast), ("0.5", fast), ("1", fast + slow), ("+Inf", fast + slow)] {
+                    text.push_str(&format!("{name}_bucket{{{labels},le=\"{bound}\"}} {count}\n"));
+                }
+                text.push_str(&format!("{name}_sum{{{labels}}} {}\n", fast as f64 * 0.05 + slow as f64 * 0.7));
+                text.push_str(&format!("{name}_count{{{labels}}} {}\n", fast + slow));
+            }
+            let page = outcome.map(|()| Page { bytes: text.into_bytes(), format: Format::Text, cut_samples: 0 });
+            let scrape = Scrape {
+                started: self.state.started + self.elapsed,
+                at: self.state.started_at + self.elapsed,
+                took: Duration::from_millis(2),
+                page,
+            };
+            self.state.absorb_scrape(0, &scrape);
+        }
+
+        fn incidents(&self) -> Vec<serde_json::Value> {
+            let view = serde_json::to_value(self.state.incidents.view()).unwrap();
+            view["incidents"].as_array().unwrap().clone()
+        }
+
+        /// Serves until there are incidents in this state, for so many seconds at most.
+        fn serve_until(&mut self, state: &str, slow_share: f64, seconds: u32) -> serde_json::Value {
+            for _ in 0..seconds {
+                self.serve(1, slow_share);
+                if let Some(found) = self.incidents().into_iter().find(|incident| incident["state"] == state) {
+                    return found;
+                }
+            }
+            panic!("no {state} incident within {seconds} s: {:?}", self.incidents());
+        }
+    }
+
+    #[test]
+    fn a_slow_route_becomes_an_incident_and_its_recovery_resolves_it() {
+        let mut world = World::new();
+        world.serve(120, 0.0);
+        assert_eq!(world.incidents(), Vec::<serde_json::Value>::new(), "nothing before the fault");
+
+        let incident = world.serve_until("open", 0.4, 15);
+        assert_eq!(incident["routes"].as_array().unwrap().len(), 1, "{incident:#}");
+        let route = &incident["routes"][0];
+        assert_eq!((&route["route"], &route["signal"]), (&"/products/{id}".into(), &"latency".into()));
+        let (before, during) = (&route["before"]["p95"], &route["during"]["p95"]);
+        assert!(before.as_f64().unwrap() <= 0.1 && during.as_f64().unwrap() > 0.5, "{route:#}");
+        assert!(incident["requests_affected"].as_u64().unwrap() > 3, "{incident:#}");
+
+        let resolved = world.serve_until("resolved", 0.0, 90);
+        assert_eq!(resolved["id"], incident["id"]);
+        assert_eq!(world.incidents().len(), 1);
+        assert_eq!(world.state.targets[0].health.incidents, 1);
+    }
+
+    #[test]
+    fn a_restart_raises_nothing() {
+        let mut world = World::new();
+        world.serve(120, 0.0);
+        world.restart();
+        // The first second of a cold service is slow for most.
+        world.serve(2, 0.8);
+        world.serve(120, 0.0);
+        assert_eq!(world.incidents(), Vec::<serde_json::Value>::new());
+    }
+
+    #[test]
+    fn a_target_that_is_down_gets_no_verdicts_and_its_incident_says_so() {
+        let mut world = World::new();
+        world.serve(120, 0.0);
+        let incident = world.serve_until("open", 0.4, 15);
+        for _ in 0..120 {
+            world.scrape(Err(ScrapeError::Timeout(Duration::from_secs(1))));
+        }
+        let incidents = world.incidents();
+        assert_eq!(
+            (incidents.len(), &incidents[0]["id"], &incidents[0]["state"]),
+            (1, &incident["id"], &"open".into())
+        );
+        assert!(
+            incidents[0]["summary"].as_str().unwrap().contains("The target has not answered since"),
+            "{incidents:#?}"
+        );
+        assert_eq!(world.state.targets[0].health.up, Some(false));
+
+        let resolved = world.serve_until("resolved", 0.0, 200);
+        assert!(!resolved["summary"].as_str().unwrap().contains("not answered"), "{resolved:#}");
+    }
+}

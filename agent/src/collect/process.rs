@@ -42,7 +42,7 @@ pub(crate) struct ProcessCollector {
 pub(crate) struct Processes {
     /// The agent.
     pub(crate) own: Option<Result<Process, String>>,
-    /// One for each target, in their order; `None` for targets that are not on this machine.
+    /// One for each target, in their order; `None` for targets that do not answer or are not on this machine.
     pub(crate) targets: Vec<Option<Result<Process, String>>>,
 }
 
@@ -82,9 +82,10 @@ impl ProcessCollector {
 impl Watched {
     fn read(&mut self, answered: bool) -> Option<Result<Process, String>> {
         if !answered {
+            // Nobody knows which process it will be when it answers again.
             self.pid = None;
             self.searched_at = None;
-            return Some(Err("the target does not answer, so nobody knows which process it is".to_owned()));
+            return None;
         }
         if let Some(pid) = self.pid {
             match system::read(pid.number) {
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(collector.targets[0].pid.unwrap().number, std::process::id());
 
         let processes = collector.read(&[false, true]);
-        assert!(processes.targets[0].clone().unwrap().is_err(), "a silent target's process is not reported");
+        assert_eq!(processes.targets[0], None, "a silent target's process is not reported");
         assert_eq!(collector.targets[0].pid, None, "and is searched afresh");
     }
 

@@ -1,0 +1,132 @@
+//! The command line, as its users meet it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+mod support;
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use outrigger_testkit::{Finished, Folder, Signal, free_port};
+use support::{Agent, DEADLINE, Service, outrigger, shop};
+
+fn run(args: &[&str]) -> Finished {
+    outrigger().args(args).run(DEADLINE)
+}
+
+fn check(toml: &str) -> (Finished, String) {
+    let folder = Folder::new("check");
+    let file = folder.write("outrigger.toml", toml);
+    let path = file.to_string_lossy().into_owned();
+    (run(&["check", &path]), path)
+}
+
+#[test]
+fn check_prints_what_a_file_means() {
+    let (finished, path) = check("interval = \"2s\"\n\n[otlp]\nendpoint = \"http://collector:4318\"\n");
+    assert!(finished.status.success(), "{}", finished.log);
+    let line = |key: &str| finished.stdout.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert!(line("interval").contains("interval = \"2s\"") && line("interval").contains(&format!("# {path}:1;")));
+    assert!(line("otlp.endpoint").contains("\"http://collector:4318/v1/metrics\""), "{}", finished.stdout);
+    assert!(
+        line("listen ").contains("\"127.0.0.1:9465\"") && line("listen ").contains("# default;"),
+        "{}",
+        finished.stdout
+    );
+}
+
+#[test]
+fn check_names_file_line_key_and_fix() {
+    let (finished, path) = check("# shop\nintervall = \"2s\"\nlisten = \"0.0.0.0:1\"\n[otlp]\ntimeout = 3\n");
+    assert_eq!(finished.status.code(), Some(1));
+    let expected = [
+        format!("{path}:2: unknown key `intervall`; did you mean `interval`?"),
+        format!("{path}:5: otlp.timeout: `3` has no unit; write a duration such as \"3s\""),
+    ];
+    assert_eq!(finished.log.lines().collect::<Vec<_>>(), expected);
+
+    let (finished, path) = check("interval = \"2s\n");
+    assert!(finished.log.starts_with(&format!("{path}:1: ")), "{}", finished.log);
+    let missing = run(&["check", "/no/such/file.toml"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(missing.log.starts_with("/no/such/file.toml: cannot be read: "), "{}", missing.log);
+}
+
+#[test]
+fn help_shows_examples() {
+    for args in [&["--help"][..], &["run", "--help"]] {
+        let finished = run(args);
+        assert!(finished.status.success() && finished.stdout.contains("outrigger run --target"), "{}", finished.stdout);
+    }
+    assert!(run(&["--version"]).stdout.starts_with("outrigger 0."));
+}
+
+#[test]
+fn a_taken_port_is_an_error_that_names_the_flag() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let finished = run(&["run", "--listen", &address]);
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(
+        finished.log.contains(&format!("{address} is taken")) && finished.log.contains("--listen"),
+        "{}",
+        finished.log
+    );
+}
+
+#[test]
+fn the_page_is_not_opened_to_the_network_by_accident() {
+    let address = format!("0.0.0.0:{}", free_port());
+    let finished = run(&["run", "--listen", &address]);
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.log.contains("--listen-unprotected"), "{}", finished.log);
+}
+
+#[test]
+fn variables_are_read_and_flags_win() {
+    let service = Service::start(&shop(1000, 0, 0));
+    let address = format!("127.0.0.1:{}", free_port());
+    let process = outrigger()
+        .args(["run", "--interval", "1s"])
+        .env("OUTRIGGER_LISTEN", &address)
+        .env("OUTRIGGER_INTERVAL", "60s")
+        .env("OUTRIGGER_TARGETS", &service.target)
+        .start();
+    process.wait_url(DEADLINE, &format!("http://{address}/-/ready"));
+    let status = outrigger_testkit::http::get(&format!("http://{address}/api/v1/status")).unwrap().json();
+    assert_eq!(status["interval_seconds"], 1.0);
+    assert_eq!(status["targets"][0]["target"], service.target);
+
+    let wrong = outrigger().args(["run"]).env("OUTRIGGER_INTERVAL", "often").run(DEADLINE);
+    assert!(wrong.log.starts_with("OUTRIGGER_INTERVAL: `often` is no duration"), "{}", wrong.log);
+}
+
+#[test]
+fn health_is_an_exit_code() {
+    let service = Service::start(&shop(1000, 0, 0));
+    let agent = Agent::start(&[&service.target], &[]);
+    let healthy = run(&["health", "--url", &format!("{}/-/healthy", agent.url)]);
+    assert!(healthy.status.success() && healthy.log.is_empty(), "{}", healthy.log);
+    let address = agent.url.trim_start_matches("http://").to_owned();
+    assert!(outrigger().arg("health").env("OUTRIGGER_LISTEN", &address).run(DEADLINE).status.success());
+
+    assert_eq!(agent.process.stop(DEADLINE).and_then(|status| status.code()), Some(0));
+    let gone = run(&["health", "--url", &format!("{}/-/healthy", agent.url)]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(gone.log.contains("/-/healthy: "), "{}", gone.log);
+}
+
+#[test]
+fn a_dead_endpoint_does_not_hold_the_end_up() {
+    // Accepts connections and never answers: the worst kind.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", dead.local_addr().unwrap());
+    let service = Service::start(&shop(1000, 0, 0));
+    let agent = Agent::start(&[&service.target], &["--otlp-endpoint", &endpoint]);
+    agent.wait("a push under way", |agent| agent.value("outrigger_scrapes_total", &[("outcome", "success")]) >= 2.0);
+    let asked = Instant::now();
+    agent.process.signal(Signal::Term);
+    assert!(agent.process.wait_exit(DEADLINE).success());
+    // The promise is a tenth of a second; a busy machine gets thirty. The push itself would take ten seconds.
+    assert!(asked.elapsed() < Duration::from_secs(3), "it took {:?}", asked.elapsed());
+}
