@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | `db_client_connection_count` | gauge, `db_client_connection_state` = `idle`, `used` | sampled |
 //! | `db_client_connection_max`, `db_client_connection_idle_min` | gauges | sampled |
-//! | `db_client_connection_wait_time_seconds` | histogram | [`acquire`](WatchedPool::acquire), [`begin`](WatchedPool::begin) |
+//! | `db_client_connection_wait_time_seconds` | histogram | [`acquire`](WatchedPool::acquire), [`begin`](WatchedPool::begin), [`begin_with`](WatchedPool::begin_with) |
 //! | `db_client_connection_pending_requests` | gauge | the same |
 //! | `db_client_connection_timeouts_total` | counter | the same |
 //!
@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use ::metrics::{Counter, Gauge, Histogram, Label};
 use outrigger_semconv::{Metric, db, label};
 use sqlx::pool::PoolConnection;
-use sqlx::{Database, Error, Pool, Transaction};
+use sqlx::{Database, Error, Pool, SqlSafeStr, Transaction};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
@@ -88,6 +88,15 @@ impl<DB: Database> WatchedPool<DB> {
     /// Those of [`Pool::begin`].
     pub async fn begin(&self) -> Result<Transaction<'static, DB>, Error> {
         Transaction::begin(self.acquire().await?, None).await
+    }
+
+    /// Takes a connection and begins a transaction on it with a statement of your own, as [`Pool::begin_with`]; SQLite's
+    /// writers say `BEGIN IMMEDIATE`.
+    ///
+    /// # Errors
+    /// Those of [`Pool::begin_with`].
+    pub async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<Transaction<'static, DB>, Error> {
+        Transaction::begin(self.acquire().await?, Some(statement.into_sql_str())).await
     }
 
     /// The pool itself.

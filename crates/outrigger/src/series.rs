@@ -12,7 +12,7 @@ use outrigger_semconv::{Metric, label, library};
 
 use crate::Metrics;
 use crate::late::Late;
-use crate::metrics::{register_counter, register_histogram};
+use crate::metrics::{Resolved, register_counter, register_histogram};
 
 /// The labels beside the open one: a type, so that their number can be reviewed.
 pub(crate) trait LabelSet: Copy + Eq + Hash {
@@ -53,8 +53,15 @@ impl<K: LabelSet> Histograms<K> {
 
     /// The row of a name: its own, or the overflow row when there are as many rows as series are allowed.
     pub(crate) fn row(&self, name: &str) -> Arc<Row<K>> {
-        if let Some(row) = self.rows.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Arc::clone(row);
+        {
+            let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(row) = rows.get(name) {
+                return Arc::clone(row);
+            }
+            // Rows are never taken away, so that this stays true.
+            if rows.len() >= self.limit {
+                return Arc::clone(&self.overflow);
+            }
         }
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         if rows.len() >= self.limit && !rows.contains_key(name) {
@@ -127,7 +134,7 @@ impl<K: LabelSet> Row<K> {
         series.entry(key).or_insert_with(|| self.register(metrics, metric, key).handle).clone()
     }
 
-    fn register(&self, metrics: &Metrics, metric: &Metric, key: K) -> crate::metrics::Resolved<Histogram> {
+    fn register(&self, metrics: &Metrics, metric: &Metric, key: K) -> Resolved<Histogram> {
         metrics.resolve(|recorder| register_histogram(recorder, metric, key.labels(&self.name)))
     }
 

@@ -1,18 +1,23 @@
 //! The admin listener, as a scraper and a probe meet it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use outrigger::Metrics;
-use outrigger_semconv::{library, process};
+use outrigger_semconv::{http, library, process};
 use support::{Page, wait_for_page};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
@@ -122,6 +127,77 @@ async fn dropping_the_handle_leaves_it_running_and_shutdown_does_not_wait_for_id
     assert_eq!(&start, b"HTTP/1.1 200");
     // The connection stays open for another request; waiting for that would take ten seconds.
     tokio::time::timeout(Duration::from_secs(4), listener.shutdown()).await.expect("it ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_finish_its_request_is_cut_off() {
+    let metrics = outrigger::standalone().unwrap();
+    let address = metrics.admin().listen(ANY_PORT).serve().local_addr().unwrap();
+    let started = Instant::now();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /metrics HTTP/1.1\r\nhost:").await.unwrap();
+    // Time runs ahead as far as the next timer whenever nothing else is to be done.
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    let waited = started.elapsed();
+    assert!(waited >= Duration::from_secs(10) && waited < Duration::from_secs(11), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_its_answer_is_cut_off() {
+    let metrics = outrigger::standalone().unwrap();
+    let endless = || async {
+        let chunks = futures_util::stream::repeat_with(|| Ok::<_, std::convert::Infallible>(vec![0_u8; 65_536]));
+        axum::body::Body::from_stream(chunks)
+    };
+    let router = metrics.admin_router().route("/endless", get(endless));
+    // Our own layer tells when the answer has ended.
+    let router = router.layer(metrics.http_layer());
+    let address = metrics.admin().router(router).listen(ANY_PORT).serve().local_addr().unwrap();
+    let started = Instant::now();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    let requests = |page: &Page| page.total(&http::SERVER_REQUEST_DURATION);
+    let mut ended = false;
+    while !ended {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(started.elapsed() < Duration::from_secs(400), "it holds its place");
+        ended = requests(&Page::of(&metrics)) == 1;
+    }
+    assert!(started.elapsed() >= Duration::from_secs(300), "{:?}", started.elapsed());
+    drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_at_a_time_have_a_bound_and_all_are_served() {
+    const BOUND: usize = 64;
+    const CLIENTS: usize = 100;
+    let metrics = outrigger::standalone().unwrap();
+    let here = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let gate = Arc::new(Semaphore::new(0));
+    let handler = {
+        let (here, most, gate) = (Arc::clone(&here), Arc::clone(&most), Arc::clone(&gate));
+        move || async move {
+            most.fetch_max(here.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            drop(gate.acquire().await);
+            here.fetch_sub(1, Ordering::SeqCst);
+            "served"
+        }
+    };
+    let listener = metrics.admin().router(Router::new().route("/gate", get(handler))).listen(ANY_PORT).serve();
+    let address = listener.local_addr().unwrap();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(ask(address, "GET", "/gate"))).collect();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while here.load(Ordering::SeqCst) < BOUND {
+        assert!(Instant::now() < deadline, "{here:?} came");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    gate.add_permits(CLIENTS);
+    for client in clients {
+        assert!(client.await.unwrap().ends_with("served"));
+    }
+    assert_eq!(most.load(Ordering::SeqCst), BOUND);
 }
 
 /// Sends a request and reads the answer to the connection's end.

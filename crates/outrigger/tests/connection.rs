@@ -1,5 +1,7 @@
 //! The HTTP layer behind a real server: what a client does on the wire is what is counted.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::convert::Infallible;

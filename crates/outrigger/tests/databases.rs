@@ -1,5 +1,7 @@
 //! `Timed` on the databases that services use, each a real server; skipped with a word where it is not installed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use outrigger::Metrics;

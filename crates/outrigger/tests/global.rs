@@ -1,5 +1,7 @@
 //! The global recorder: what is made before it is installed must work after. One test, since a process has one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;

@@ -48,9 +48,9 @@ impl<B: Body> Body for ResponseBody<B> {
                 if let (Some(remaining), Some(data)) = (this.remaining.as_mut(), frame.data_ref()) {
                     *remaining = remaining.saturating_sub(data.remaining() as u64);
                 }
-                // Waiting for `None` would be in vain: a server stops polling once it has all the bytes, or is told
-                // that no more will come, and drops the body.
-                *this.remaining == Some(0) || this.inner.is_end_stream()
+                // Waiting for `None` would be in vain: a server stops polling once it has all the bytes or the trailers,
+                // or is told that no more will come, and drops the body.
+                *this.remaining == Some(0) || frame.is_trailers() || this.inner.is_end_stream()
             }
             Some(Err(_)) => {
                 in_flight.finish(Some(Failure::Body));

@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use futures_util::{FutureExt, StreamExt, stream};
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use outrigger::Metrics;
 use outrigger::http::HttpMetricsLayer;
 use outrigger_semconv::{http, label, library};
@@ -29,6 +30,8 @@ enum Client {
     Leaves,
     /// Reads one frame and drops the body.
     LeavesAfterAFrame,
+    /// Reads to the trailers and drops the body; what HTTP/2 does.
+    ReadsToTheTrailers,
     /// Drops the request before there is a response.
     LeavesBeforeTheHeaders,
 }
@@ -75,6 +78,7 @@ const CASES: &[Case] = &[
         Client::LeavesAfterAFrame,
         ("/announced/{n}", "200", "cancelled"),
     ),
+    case("all of it, with trailers", "GET", "/trailers", Client::ReadsToTheTrailers, ("/trailers", "200", "")),
     case("a body that fails", "GET", "/body/error", Client::Reads, ("/body/{how}", "200", "body_error")),
     case("a body that panics", "GET", "/body/panic", Client::Reads, ("/body/{how}", "200", "panic")),
     case("a handler that panics", "GET", "/panic", Client::Reads, ("/panic", "", "panic")),
@@ -276,6 +280,7 @@ fn app(metrics: &Metrics) -> Router {
         .route("/stream/{status}", get(async || (StatusCode::SERVICE_UNAVAILABLE, frames(3))))
         .route("/announced", get(|| async { ([(header::CONTENT_LENGTH, "5")], EndlessBody::default()) }))
         .route("/announced/{n}", get(|| async { ([(header::CONTENT_LENGTH, "9")], EndlessBody::default()) }))
+        .route("/trailers", get(|| async { with_trailers() }))
         .route("/body/{how}", get(with_bad_body))
         .route("/panic", get(|| async { panic!("on purpose") as &'static str }))
         .route("/never", get(|| async { pending::<&'static str>().await }))
@@ -301,6 +306,12 @@ fn frames(count: usize) -> Body {
     Body::from_stream(stream::iter((0..count).map(|_| Ok::<_, Infallible>("frame"))))
 }
 
+/// A body that does not say that it has ended, but its trailers do.
+fn with_trailers() -> Body {
+    let frames = [Frame::data(Bytes::from("data")), Frame::trailers(HeaderMap::new())];
+    Body::new(StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)).chain(stream::pending())))
+}
+
 /// Gives five bytes, then waits for ever; never says that it has ended.
 #[derive(Default)]
 struct EndlessBody {
@@ -311,14 +322,11 @@ impl http_body::Body for EndlessBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if std::mem::replace(&mut self.given, true) {
             return Poll::Pending;
         }
-        Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from("bytes")))))
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from("bytes")))))
     }
 }
 
@@ -341,6 +349,9 @@ async fn send(app: Router, case: &Case) {
             while let (false, Some(Ok(_))) = (http_body::Body::is_end_stream(&body), body.frame().await) {}
         }
         Client::LeavesAfterAFrame => assert!(body.frame().await.is_some()),
+        Client::ReadsToTheTrailers => {
+            while body.frame().await.expect("there are trailers").expect("no error").is_data() {}
+        }
         Client::Leaves | Client::LeavesBeforeTheHeaders => {}
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A recorder joins with one line: a name, and an expression that gives fresh [`outrigger::Metrics`] with a page.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
