@@ -1,12 +1,12 @@
 //! Strangers read our pages and our OTLP, and find in them what we say is there.
 
 use crate::world::{SOON, World};
-use outrigger_semconv::PROMTOOL_EXCEPTIONS;
+use outrigger_semconv::{PROMTOOL_EXCEPTIONS, cache, db, http::SERVER_REQUEST_DURATION};
 use outrigger_testkit::{OtlpReceiver, Prometheus, PrometheusConfig, promtool, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-const DURATION: &str = "http_server_request_duration_seconds";
+const DURATION: &str = SERVER_REQUEST_DURATION.name;
 
 #[test]
 fn prometheus_scrapes_shop_and_agent_without_a_complaint() {
@@ -49,15 +49,24 @@ fn an_independent_decoder_reads_the_histograms_that_the_page_shows() {
     let shown = histograms_of_page(&world.shop_page());
     assert!(shown.values().map(|histogram| histogram.count).sum::<u64>() > 100, "{shown:?}");
     let received = || -> BTreeMap<Labels, Histogram> {
-        receiver.latest(DURATION).iter().map(|point| (labels_of_point(point), Histogram::of_point(point))).collect()
+        receiver
+            .latest(SERVER_REQUEST_DURATION.otel)
+            .iter()
+            .map(|point| (labels_of_point(point), Histogram::of_point(point)))
+            .collect()
     };
     wait_until(SOON, "the page's histograms at the receiver", || received() == shown);
+
+    let point = &receiver.latest(SERVER_REQUEST_DURATION.otel)[0];
+    assert_eq!((&point["resource"]["service.name"], &point["unit"]), (&"shop".into(), &"s".into()), "{point}");
+    let time = |field: &str| point[field].as_u64().expect("a time");
+    assert!(0 < time("start_time_unix_nano") && time("start_time_unix_nano") < time("time_unix_nano"), "{point}");
 
     // Exports were all accepted, and other families came too.
     assert!(receiver.requests().iter().all(|request| request["answer"] == 200), "{:?}", receiver.requests().last());
     let names = receiver.metric_names();
-    for name in ["http_server_active_requests", "cache_requests_total", "db_client_operation_duration_seconds"] {
-        assert!(names.iter().any(|received| received == name), "{name} is not among {names:?}");
+    for metric in [cache::REQUESTS, db::CLIENT_OPERATION_DURATION, db::CLIENT_CONNECTION_COUNT] {
+        assert!(names.iter().any(|name| name == metric.otel), "{} is not among {names:?}", metric.otel);
     }
 }
 
@@ -85,9 +94,11 @@ impl Histogram {
     }
 }
 
+/// Attributes as Prometheus spells them.
 fn labels_of_point(point: &Value) -> Labels {
     let attributes = point["attributes"].as_object().expect("attributes");
-    attributes.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    attributes.iter().map(|(name, value)| (name.replace('.', "_"), text(value))).collect()
 }
 
 /// Reads the text format by hand, for our own parser is on trial too. The shop's routes need no escapes.
