@@ -39,14 +39,9 @@ fn dashboards_and_rules_find_their_data_in_a_service_that_fails() {
     }
     let Some(prometheus) = Prometheus::start(config) else { return };
 
-    // A restart, which the dashboards mark.
-    let first_shop = world.start_shop();
-    prometheus.wait_value(SOON, r#"process_start_time_seconds{job="shop"}"#, |start| start > 0.0);
-    drop(first_shop);
     let _shop = world.start_shop();
     let _agent = world.start_agent();
     let _load = world.start_load(4, "10m");
-    prometheus.wait_value(SOON, r#"changes(process_start_time_seconds{job="shop"}[5m])"#, |restarts| restarts > 0.0);
 
     // An incident and failed requests.
     world.wait_warm();
