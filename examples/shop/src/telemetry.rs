@@ -42,6 +42,11 @@ impl Telemetry {
         let traces = tracer.as_ref().map(|provider| {
             tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer("shop"))
+                // What the conventions name, and nothing of where in our code it was made.
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_target(false)
                 // The exporter's own spans must not feed the exporter.
                 .with_filter(tracing_subscriber::filter::filter_fn(|meta| meta.target().starts_with("shop")))
         });
@@ -84,7 +89,7 @@ pub(crate) async fn trace_request(request: Request, next: Next) -> Response {
     // Fails only without an OpenTelemetry layer, and then there is no trace to join.
     let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(request.headers())));
     let response = next.run(request).instrument(span.clone()).await;
-    span.record("http.response.status_code", response.status().as_u16());
+    span.record("http.response.status_code", i64::from(response.status().as_u16()));
     if response.status().is_server_error() {
         span.record("otel.status_code", "ERROR");
     }

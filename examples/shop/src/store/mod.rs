@@ -14,7 +14,7 @@ use outrigger::pool::WatchedPool;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -88,9 +88,8 @@ impl Database {
     /// would hold one each and sleep for up to 100 ms between looks.
     pub(crate) async fn write(&self) -> sqlx::Result<Write<'_>> {
         let turn = self.writer.lock().await;
-        let connection = self.pool.acquire().await?;
         // Takes SQLite's lock at once: a reader that turns writer later can find that another was faster.
-        let transaction = Transaction::begin(connection, Some("BEGIN IMMEDIATE".into_sql_str())).await?;
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         Ok(Write { transaction, _turn: turn })
     }
 

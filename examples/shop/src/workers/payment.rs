@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// One call in so many fails and may be repeated.
 const UNAVAILABLE_EVERY: u32 = 33;
-/// Cards carry at most 5,000.00; beyond, the bank says no, and asking again does not help.
-const CARD_LIMIT_CENTS: i64 = 500_000;
+/// Cards carry at most 20,000.00; beyond, the bank says no, and asking again does not help.
+const CARD_LIMIT_CENTS: i64 = 2_000_000;
 
 #[derive(Clone)]
 pub(super) struct PaymentProvider {

@@ -1,0 +1,73 @@
+//! Beginning and ending.
+
+use crate::support::{PATIENCE, Shop, load_program, shop_program};
+use outrigger_testkit::{Folder, Program, Signal};
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().next().is_none()
+}
+
+#[test]
+fn signals_end_it_cleanly_and_leave_no_file() {
+    for signal in [Signal::Term, Signal::Int] {
+        let temporary = Folder::new("tmp");
+        let shop = Shop::run(&shop_program().env("TMPDIR", temporary.path()));
+        let customer = shop.customer();
+        assert_eq!(customer.put_into_cart(1, 1).status, 200);
+        customer.check_out();
+        assert!(!is_empty(temporary.path()));
+        shop.process.signal(signal);
+        let status = shop.process.wait_exit(PATIENCE);
+        assert!(status.success(), "{status}: {}", shop.process.log());
+        assert!(is_empty(temporary.path()), "{signal:?} left a file behind");
+    }
+}
+
+#[test]
+fn a_database_file_is_kept_with_nothing_beside_it() {
+    let folder = Folder::new("shop");
+    let database = folder.path().join("kept.db");
+    let url = format!("sqlite:{}", database.display());
+    let shop = Shop::with(&["--database", &url]);
+    assert!(shop.process.stop(PATIENCE).unwrap().success());
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["kept.db"]);
+}
+
+#[test]
+fn what_cannot_begin_names_the_flag() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let shop = Program::new(env!("CARGO_BIN_EXE_shop"));
+    let fails = |program: Program, named: &str| {
+        let finished = program.run(PATIENCE);
+        assert!(!finished.status.success());
+        assert!(finished.log.contains(named), "{named} is not in {}", finished.log);
+    };
+    fails(shop.clone().args(["--listen", &address]), "--listen");
+    let free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    fails(shop.clone().args(free).args(["--database", "/no/such/folder/shop.db"]), "--database");
+    fails(shop.clone().args(free).args(["--truth-file", "/no/such/folder/truth"]), "--truth-file");
+    fails(shop.clone().args(["--listen", "8080"]), "--listen");
+    fails(shop.clone().args(["--queue-capacity", "0"]), "--queue-capacity");
+    fails(load_program("https://127.0.0.1:8080"), "--target");
+    fails(load_program("http://127.0.0.1:8080").args(["--weights", "buy=1"]), "buy");
+    fails(load_program("http://127.0.0.1:8080").args(["--report", "/no/such/folder/report"]), "--report");
+
+    // Metrics are not what a shop lives on: it goes on without, and says so.
+    let shop = shop.args(["--listen", "127.0.0.1:0", "--admin-listen", &address]).start();
+    shop.wait_line(PATIENCE, "--admin-listen");
+    assert!(shop.running());
+}
+
+#[test]
+fn help_shows_examples() {
+    for binary in [env!("CARGO_BIN_EXE_shop"), env!("CARGO_BIN_EXE_load")] {
+        let finished = Program::new(binary).arg("--help").run(PATIENCE);
+        assert!(finished.status.success());
+        assert!(finished.stdout.contains("Examples:"), "{}", finished.stdout);
+    }
+}

@@ -1,0 +1,13 @@
+//! The shop and its load generator as their users meet them: the real binaries, over HTTP.
+
+mod accounts;
+mod browsing;
+mod faults;
+mod journey;
+mod lifecycle;
+mod limits;
+mod load;
+mod metrics;
+mod orders;
+mod support;
+mod traces;
