@@ -15,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::client::Client;
+use crate::config::keys;
 use crate::config::value::Value;
 use crate::config::{ConfigError, ConfigFile, Loaded, Settings, Sources};
 use crate::run::Agent;
@@ -140,6 +141,9 @@ fn run(args: Box<RunArgs>) -> ExitCode {
     };
     drop(args);
     log_to_stderr(&settings);
+    for warning in keys::doubts(&settings, std::env::vars()) {
+        tracing::warn!("{warning}");
+    }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),

@@ -98,9 +98,12 @@ impl Settings {
 #[derive(Default)]
 pub(crate) struct Sources<'a> {
     pub(crate) file: Option<ConfigFile>,
-    pub(crate) env: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub(crate) env: Option<&'a Env<'a>>,
     pub(crate) flags: Vec<(&'static str, Value)>,
 }
+
+/// Looks an environment variable up.
+pub(crate) type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// A TOML file that has been read, but not yet understood.
 pub(crate) struct ConfigFile {

@@ -43,16 +43,16 @@ pub(crate) struct Interval {
 
 impl Interval {
     pub(crate) fn requests(&self) -> u64 {
-        self.delta.iter().sum()
+        total(&self.delta)
     }
 
     fn add(&mut self, other: &Self) {
         self.delta.resize(self.delta.len().max(other.delta.len()), 0);
         for (sum, count) in self.delta.iter_mut().zip(&other.delta) {
-            *sum += count;
+            *sum = sum.saturating_add(*count);
         }
         self.sum += other.sum;
-        self.failed += other.failed;
+        self.failed = self.failed.saturating_add(other.failed);
         self.seconds += other.seconds;
     }
 }
@@ -172,7 +172,7 @@ impl Routes {
         let seconds = self.read_at.replace(started).map(|before| started.duration_since(before).as_secs_f64());
         let restarted = self.has_restarted(series);
         let mut reset = restarted;
-        let mut overflow = 0;
+        let mut overflow: u64 = 0;
         for point in series.family(http::SERVER_REQUEST_DURATION.name) {
             let Data::Histogram(histogram) = &point.data else { continue };
             let mut change = self.change(point, histogram, restarted);
@@ -184,7 +184,7 @@ impl Routes {
                 change.delta.fill(0);
                 change.sum = 0.0;
             }
-            overflow += self.add(change);
+            overflow = self.add(change).saturating_add(overflow);
         }
         if reset {
             // What is not on the page after a restart will count from zero when it comes back.
@@ -237,7 +237,7 @@ impl Routes {
 
     /// Adds a series' change to its route. Answers the requests that found no room.
     fn add(&mut self, change: Change) -> u64 {
-        let requests = change.delta.iter().sum();
+        let requests = total(&change.delta);
         if !self.routes.contains_key(&change.key) && self.routes.len() >= self.limit && !self.forget_one() {
             return requests;
         }
@@ -279,6 +279,11 @@ impl Routes {
 
 /// Pages that a vanished series is remembered for: at least as many as the table of series does.
 const KEEP_BASELINES: u64 = 12;
+
+/// The sum of counts. Pages can claim anything, so it must not overflow.
+fn total(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+}
 
 fn is_failure(point: &Point) -> bool {
     match point.label(label::HTTP_RESPONSE_STATUS_CODE).filter(|status| !status.is_empty()) {

@@ -177,15 +177,19 @@ impl Incident {
         match self.routes.iter_mut().find(|route| route.is(finding)) {
             Some(route) => {
                 if !route.is_anomalous {
+                    // It flares up again.
                     route.earlier = route.total();
-                } else if route.earlier.requests == 0 {
-                    // The onset becomes clearer with time.
-                    route.started_at = started_at;
+                    (route.shift, route.latest) = (shift, latest);
+                } else if latest.affected > route.latest.affected {
+                    // What comes after the last affected request is recovery, and would only thin the figures.
+                    (route.shift, route.latest) = (shift, latest);
+                    if route.earlier.requests == 0 {
+                        // The onset becomes clearer with time.
+                        route.started_at = started_at;
+                    }
                 }
                 route.is_anomalous = true;
                 route.score = finding.verdict.score;
-                route.shift = shift;
-                route.latest = latest;
             }
             None => self.routes.push(Affected {
                 key: finding.key.clone(),
@@ -515,6 +519,17 @@ mod tests {
             Some(Change::Opened),
             "and so is a later one"
         );
+    }
+
+    #[test]
+    fn the_calm_after_the_last_affected_request_does_not_thin_the_figures() {
+        let mut story = Story::new();
+        story.step(&[("/a", Signal::Latency, slow(10, 4, 1.0))]);
+        story.step(&[("/a", Signal::Latency, slow(20, 8, 2.0))]);
+        story.step(&[("/a", Signal::Latency, slow(900, 8, 2.0))]);
+        let json = story.json();
+        assert_eq!(json["incidents"][0]["routes"][0]["requests"], 20);
+        assert_eq!(json["incidents"][0]["started_at"], "2023-11-14T22:13:18.000Z");
     }
 
     #[test]

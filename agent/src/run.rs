@@ -73,6 +73,7 @@ impl Agent {
 
     /// Works until `shutdown` ends, then leaves within a tenth of a second.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        tracing::info!(interval = %humantime::format_duration(self.settings.interval), "serving http://{}", self.address);
         let (queries, mut questions) = mpsc::channel(MAX_QUERIES);
         let (pulse, pulse_seen) = watch::channel(Pulse { ready: false, at: Instant::now() });
         let desk = Desk { queries, pulse: pulse_seen, interval: self.settings.interval };
@@ -89,7 +90,7 @@ impl Agent {
                 () = &mut shutdown => break,
                 Some(done) = owner.work.join_next() => match done {
                     Ok(done) => owner.take(done),
-                    Err(error) => tracing::error!(%error, "a collector broke; it is not started again"),
+                    Err(error) => fall_with(error),
                 },
                 _ = ticks.tick() => owner.tick(),
                 Some(query) = questions.recv() => {
@@ -97,11 +98,7 @@ impl Agent {
                     // Who asked may have gone.
                     let _ = query.reply.send(answer);
                 }
-                // The server never ends by itself; a panic in it must not leave the agent mute.
-                _ = &mut server => {
-                    tracing::error!("the server broke; the agent stops");
-                    break;
-                }
+                Err(error) = &mut server => fall_with(error),
             }
         }
         server.abort();
@@ -163,10 +160,18 @@ impl std::error::Error for StartError {
     }
 }
 
+/// A panic in one of the agent's tasks is a bug. Half an agent would hide it, so the whole one falls with it and whoever
+/// runs it starts it anew.
+fn fall_with(error: tokio::task::JoinError) {
+    if let Ok(panic) = error.try_into_panic() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// What a collector's task brings home.
 enum Done {
     Scrape { target: usize, scrape: Scrape },
-    Host { collector: HostCollector, reading: Result<Host, String>, took: Duration },
+    Host { collector: Box<HostCollector>, reading: Result<Host, String>, took: Duration },
     Processes { collector: ProcessCollector, reading: Processes, took: Duration },
 }
 
@@ -180,7 +185,7 @@ struct Owner {
     pulse: watch::Sender<Pulse>,
     work: JoinSet<Done>,
     scraping: Vec<bool>,
-    host: Option<HostCollector>,
+    host: Option<Box<HostCollector>>,
     processes: Option<ProcessCollector>,
     /// When the tick at hand began; `None` once all its work is done.
     tick_began: Option<Instant>,
@@ -204,7 +209,7 @@ impl Owner {
             pulse,
             work: JoinSet::new(),
             scraping: vec![false; settings.targets.len()],
-            host: host.ok(),
+            host: host.ok().map(Box::new),
             processes: Some(ProcessCollector::new(places)),
             tick_began: None,
             settings: Arc::new(settings),

@@ -48,21 +48,20 @@ impl State {
             self.incidents.target_is_silent(&label, target.health.down_since.unwrap_or(scrape.at));
             return false;
         }
-        match self.incidents.update(&label, scrape.at, &target.findings()) {
-            Some(Change::Opened) => {
-                target.health.incidents += 1;
-                self.log(&label, "incident opened");
-            }
-            Some(Change::Reopened) => self.log(&label, "incident opened again"),
-            Some(Change::Resolved) => self.log(&label, "incident resolved"),
-            None => {}
+        if let Some(change) = self.incidents.update(&label, scrape.at, &target.findings()) {
+            target.health.incidents += u64::from(change == Change::Opened);
+            self.log(&label, change);
         }
         true
     }
 
-    fn log(&self, target: &str, what: &str) {
-        if let Some(incident) = self.incidents.newest(target) {
-            tracing::warn!(target, id = incident.id, "{what}: {}", incident.summary());
+    fn log(&self, target: &str, change: Change) {
+        let Some(incident) = self.incidents.newest(target) else { return };
+        let (id, summary) = (&incident.id, incident.summary());
+        match change {
+            Change::Opened => tracing::warn!(target, id, "incident opened: {summary}"),
+            Change::Reopened => tracing::warn!(target, id, "incident opened again: {summary}"),
+            Change::Resolved => tracing::info!(target, id, "incident resolved: {summary}"),
         }
     }
 }
@@ -218,5 +217,56 @@ mod tests {
 
         let resolved = world.serve_until("resolved", 0.0, 200);
         assert!(!resolved["summary"].as_str().unwrap().contains("not answered"), "{resolved:#}");
+    }
+
+    /// Lines that are nearly right: what a broken or hostile target would serve.
+    fn line() -> impl proptest::strategy::Strategy<Value = String> {
+        use proptest::prelude::*;
+        let name = prop_oneof![
+            Just("http_server_request_duration_seconds"),
+            Just("process_start_time_seconds"),
+            Just("target_info"),
+            Just("x"),
+        ];
+        let suffix =
+            prop_oneof![Just(""), Just("_bucket"), Just("_sum"), Just("_count"), Just("_total"), Just("_created")];
+        let labels = prop_oneof![
+            Just(""),
+            Just("{le=\"0.1\"}"),
+            Just("{le=\"+Inf\"}"),
+            Just("{le=\"NaN\"}"),
+            Just("{http_route=\"/a\",le=\"-1\"}"),
+            Just("{quantile=\"0.5\",error_type=\"x\"}"),
+        ];
+        let value =
+            prop_oneof![Just("0"), Just("1"), Just("-5"), Just("1e300"), Just("NaN"), Just("+Inf"), Just("-Inf")];
+        let time =
+            prop_oneof![Just(""), Just(" 1700000000000"), Just(" -9223372036854775808"), Just(" 9223372036854775807")];
+        let kind = prop_oneof![Just("counter"), Just("gauge"), Just("histogram"), Just("summary"), Just("untyped")];
+        prop_oneof![
+            4 => (name.clone(), suffix, labels, value, time).prop_map(|(n, s, l, v, t)| format!("{n}{s}{l} {v}{t}\n")),
+            1 => (name, kind).prop_map(|(name, kind)| format!("# TYPE {name} {kind}\n")),
+            1 => "\\PC{0,20}\n",
+        ]
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_page_breaks_any_stage(pages in proptest::collection::vec(proptest::collection::vec(line(), 0..30), 1..6)) {
+            let settings = Settings { series_limit: 10, route_limit: 2, ..Settings::default() };
+            let mut state = State::new(&settings);
+            for (number, lines) in pages.iter().enumerate() {
+                let elapsed = Duration::from_secs(number as u64);
+                let page = Page { bytes: lines.concat().into_bytes(), format: Format::Text, cut_samples: 0 };
+                let (started, at) = (state.started + elapsed, state.started_at + elapsed);
+                state.absorb_scrape(0, &Scrape { started, at, took: elapsed, page: Ok(page) });
+                let families = crate::export::page::families(&state, None);
+                crate::export::page::encode(&families, Format::OpenMetrics).unwrap();
+                let target = &state.targets[0];
+                crate::export::otlp::message::of_target(&target.series, &target.address, at);
+                crate::export::otlp::message::of_agent(&families, "x", state.started_at, at);
+                proptest::prop_assert!(target.series.len() <= 10 && target.routes.len() <= 2);
+            }
+        }
     }
 }

@@ -86,7 +86,8 @@ impl Target {
         {
             return Err(ScrapeError::NotMetrics(first).to_string());
         }
-        self.health.dropped.route_limit += self.routes.update(&self.series, scrape.started);
+        let overflow = self.routes.update(&self.series, scrape.started);
+        self.health.dropped.route_limit = self.health.dropped.route_limit.saturating_add(overflow);
         self.watches.observe(&self.routes);
         Ok(())
     }

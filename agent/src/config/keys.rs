@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::Settings;
 use super::value::{Value, format_bytes};
+use super::{Env, Settings};
 use crate::collect::scrape::Address;
 
 /// One key.
@@ -159,7 +159,7 @@ pub(crate) const KEYS: &[Key] = &[
 
 /// What the environment says: the key's place in [`KEYS`], the variable, its value. Ours stand behind the standard ones,
 /// so that they win. An empty variable counts as unset, as the OpenTelemetry specification asks.
-pub(crate) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Vec<(usize, String, Value)> {
+pub(crate) fn from_env(env: &Env<'_>) -> Vec<(usize, String, Value)> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let mut found = Vec::new();
     let mut add = |key: &str, variable: &str, value: String| {
@@ -192,6 +192,29 @@ pub(crate) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Vec<(usize, Stri
         }
     }
     found
+}
+
+/// What in the environment is allowed but probably not meant: a variable that nearly is one of ours, or a protocol that the
+/// agent does not speak.
+pub(crate) fn doubts(settings: &Settings, vars: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let known: Vec<String> = KEYS.iter().map(Key::env).collect();
+    let mut doubts = Vec::new();
+    for (name, value) in vars {
+        if let "OTEL_EXPORTER_OTLP_PROTOCOL" | "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL" = name.as_str()
+            && settings.otlp.endpoint.is_some()
+            && value != "http/protobuf"
+        {
+            doubts.push(format!(
+                "{name}={value} is not spoken here; pushes go out as http/protobuf, usually to port 4318"
+            ));
+        }
+        // The library beside us has variables of its own, so a stranger is no mistake, but a near miss is.
+        if name.starts_with("OUTRIGGER_") && !known.contains(&name) {
+            let near = known.iter().find(|ours| strsim::damerau_levenshtein(ours, &name) <= 2);
+            doubts.extend(near.map(|ours| format!("{name} is not read; did you mean {ours}?")));
+        }
+    }
+    doubts
 }
 
 /// The flag of a key: `--otlp-endpoint`. The list of targets is one flag for each.
@@ -319,6 +342,24 @@ mod tests {
             let again = Settings::from_toml(&toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
             assert_eq!((key.show)(&again), (key.show)(&defaults));
         }
+    }
+
+    #[test]
+    fn near_misses_in_the_environment_are_doubted_and_strangers_are_not() {
+        let of = |settings: &Settings, name: &str, value: &str| {
+            doubts(settings, std::iter::once((name.to_owned(), value.to_owned())))
+        };
+        let mut settings = Settings::default();
+        assert_eq!(
+            of(&settings, "OUTRIGGER_TARGET", "x"),
+            ["OUTRIGGER_TARGET is not read; did you mean OUTRIGGER_TARGETS?"]
+        );
+        for name in ["OUTRIGGER_TARGETS", "OUTRIGGER_ADMIN_LISTEN", "OUTRIGGER_CONFIG", "PATH"] {
+            assert!(of(&settings, name, "x").is_empty(), "{name}");
+        }
+        assert!(of(&settings, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").is_empty(), "nothing is pushed");
+        settings.otlp.endpoint = Some(Uri::from_static("http://c:4317/v1/metrics"));
+        assert_eq!(of(&settings, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").len(), 1);
     }
 
     #[test]

@@ -44,10 +44,7 @@ pub(crate) fn of_target(series: &SeriesTable, address: &Address, at: SystemTime)
             continue;
         }
         let labels = point.labels.iter().map(|(name, value)| (&**name, &**value));
-        let time = point
-            .timestamp_ms
-            .and_then(|ms| u64::try_from(ms).ok())
-            .map_or(at, |ms| UNIX_EPOCH + Duration::from_millis(ms));
+        let time = point.timestamp_ms.and_then(since_epoch).unwrap_or(at);
         let times = Times { start: nanos(start(point, process_start).min(time)), time: nanos(time) };
         let known = Known { name: &name, help: &family.help, unit: &family.unit };
         match &point.data {
@@ -323,6 +320,11 @@ fn ucum(unit: &str) -> &str {
         "grams" => "g",
         other => other,
     }
+}
+
+/// A time stamp of a page; `None` before the epoch or beyond what the clock knows.
+fn since_epoch(ms: i64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
 }
 
 fn nanos(time: SystemTime) -> u64 {
