@@ -3,6 +3,7 @@
 use crate::{Program, packages};
 use std::{
     env,
+    io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,9 +18,14 @@ pub fn require<T>(what: &str, found: Option<T>, remedy: &str) -> Option<T> {
             env::var_os("OUTRIGGER_REQUIRE_SERVERS").is_none_or(|value| value != "1"),
             "{what} not installed, and OUTRIGGER_REQUIRE_SERVERS=1 is set: {remedy}"
         );
-        eprintln!("SKIPPED: {what} not installed ({remedy})");
+        say(&format!("SKIPPED: {what} not installed ({remedy})"));
     }
     found
+}
+
+/// To the real standard error: what `eprintln!` says is swallowed when a test passes, and a skipped one does.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// A program on `PATH` or where Debian hides it (`/usr/sbin`, `/usr/lib/postgresql/*/bin`, newest first).
@@ -57,7 +63,7 @@ pub fn binary(name: &str) -> Option<PathBuf> {
     });
     let found = require(name, found, "cargo build --release --workspace")?;
     if let Some(source) = newer_source(&found) {
-        eprintln!("NOTE: {} is older than {source}; rebuild it to test what stands there", found.display());
+        say(&format!("NOTE: {} is older than {source}; rebuild it to test what stands there", found.display()));
     }
     Some(found)
 }
@@ -76,6 +82,15 @@ fn newer_source(binary: &Path) -> Option<String> {
 #[must_use]
 pub fn python(modules: &[&str]) -> Option<PathBuf> {
     let from_env = env::var_os("OUTRIGGER_PYTHON").map(PathBuf::from);
+    if let Some(wanted) = &from_env
+        && !wanted.is_file()
+    {
+        return require(
+            &format!("Python at OUTRIGGER_PYTHON={}", wanted.display()),
+            None,
+            "give the path of its program",
+        );
+    }
     let remedy = format!("python3 -m venv target/venv && target/venv/bin/pip install {}", packages::PYPI.join(" "));
     let found = from_env.or_else(virtual_environment).or_else(|| find_program("python3"));
     let able = found.filter(|python| imports(python, modules));

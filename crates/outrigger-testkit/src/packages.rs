@@ -6,6 +6,7 @@ pub const DEBIAN: &[(&str, &str)] = &[
     ("psql", "postgresql-client-15"),
     ("redis-server", "redis-server"),
     ("mariadbd", "mariadb-server"),
+    ("mariadb-install-db", "mariadb-server"),
     ("mariadb", "mariadb-client"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
