@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -29,7 +27,7 @@ async fn handles_made_before_the_recorder_work_after_it() {
         .layer(HttpMetricsLayer::default());
     let ask = |path: &str| app.clone().oneshot(Request::builder().uri(path).body(Body::empty()).unwrap());
     let names = CacheMetrics::new(&Metrics::default(), "names");
-    let options = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(50));
+    let options = SqlitePoolOptions::new().max_connections(1);
     let pool = options.connect("sqlite::memory:").await.unwrap();
     let watched = pool::watch(&Metrics::global(), "main", &pool);
     let query = || sqlx::query("SELECT 1").execute(Timed(&pool));

@@ -1,7 +1,5 @@
 //! Pool metrics.
 
-use std::time::Duration;
-
 use futures_util::FutureExt;
 use outrigger::{Metrics, pool};
 use outrigger_semconv::{db, label};
@@ -19,7 +17,6 @@ async fn two_connections() -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(2)
         .min_connections(1)
-        .acquire_timeout(Duration::from_millis(50))
         .connect("sqlite::memory:")
         .await
         .expect("SQLite opens")
@@ -62,7 +59,10 @@ pub(crate) async fn waits_and_timeouts_are_counted(metrics: Metrics) {
     let mut waiting = Box::pin(watched.acquire());
     assert!(waiting.as_mut().now_or_never().is_none());
     assert_eq!(Page::of(&metrics).number(&db::CLIENT_CONNECTION_PENDING_REQUESTS, &[NAME]), Some(1.0));
+    // With the clock stopped, time runs ahead to the timeout while everybody waits.
+    tokio::time::pause();
     assert!(matches!(waiting.await, Err(sqlx::Error::PoolTimedOut)));
+    tokio::time::resume();
 
     // Given up by its caller: neither a wait that ended nor a timeout.
     assert!(watched.acquire().now_or_never().is_none());
