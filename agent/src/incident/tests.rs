@@ -1,0 +1,168 @@
+use super::*;
+use outrigger_detect::{ErrorShift, LatencyShift, Quantiles};
+
+const TARGET: &str = "127.0.0.1:9464";
+
+fn key(route: &str) -> RouteKey {
+    RouteKey { method: "GET".to_owned(), route: route.to_owned() }
+}
+
+fn slow(requests: u64, affected: u64, added_seconds: f64) -> Verdict {
+    let before = Quantiles { p50: 0.01, p95: 0.05, p99: 0.1 };
+    let shift = LatencyShift {
+        onset_seconds_ago: 4.0,
+        before,
+        during: Quantiles { p99: 0.6, ..before },
+        bound: 0.25,
+        share_before: 0.01,
+        share_during: 0.3,
+        requests,
+        affected,
+        added_seconds,
+    };
+    Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Latency(shift)) }
+}
+
+fn failing(requests: u64, affected: u64) -> Verdict {
+    let shift = ErrorShift { onset_seconds_ago: 2.0, ratio_before: 0.0, ratio_during: 0.5, requests, affected };
+    Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Errors(shift)) }
+}
+
+const CALM: Verdict = Verdict { phase: Phase::Calm, score: 0.0, shift: None };
+
+/// Incidents after each step of findings, a second apart.
+struct Story {
+    incidents: Incidents,
+    now: SystemTime,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self { incidents: Incidents::default(), now: UNIX_EPOCH + Duration::from_secs(1_700_000_000) }
+    }
+
+    fn step(&mut self, findings: &[(&str, Signal, Verdict)]) -> Option<Change> {
+        self.now += Duration::from_secs(1);
+        let keys: Vec<_> = findings.iter().map(|(route, ..)| key(route)).collect();
+        let findings: Vec<_> = findings
+            .iter()
+            .zip(&keys)
+            .map(|((_, signal, verdict), key)| Finding { key, signal: *signal, verdict })
+            .collect();
+        self.incidents.update(TARGET, self.now, &findings)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self.incidents.view()).unwrap()
+    }
+}
+
+#[test]
+fn an_incident_opens_gathers_routes_and_is_resolved_when_all_are_calm() {
+    let mut story = Story::new();
+    let latency = Signal::Latency;
+    assert_eq!(story.step(&[("/a", latency, CALM), ("/b", latency, CALM)]), None);
+    assert_eq!(story.json()["incidents"].as_array().unwrap().len(), 0);
+
+    assert_eq!(story.step(&[("/a", latency, slow(10, 3, 1.0)), ("/b", latency, CALM)]), Some(Change::Opened));
+    assert_eq!(story.step(&[("/a", latency, slow(20, 6, 2.0)), ("/b", latency, slow(9, 9, 5.0))]), None);
+    let json = story.json();
+    let incident = &json["incidents"][0];
+    assert_eq!(incident["state"], "open");
+    assert_eq!(incident["routes"][0]["route"], "/b", "the one that cost most comes first");
+    assert_eq!(incident["requests_affected"], 15);
+    assert_eq!(incident["started_at"], "2023-11-14T22:13:19.000Z", "the earliest onset, brought up to date");
+    assert_eq!(incident["detected_at"], "2023-11-14T22:13:22.000Z");
+    let summary = incident["summary"].as_str().unwrap();
+    assert!(
+        summary.starts_with("GET /b slower than usual since 2023-11-14T22:13:19Z: requests over 250 ms"),
+        "{summary}"
+    );
+    assert!(summary.contains("Also: GET /a slower than usual."), "{summary}");
+
+    assert_eq!(story.step(&[("/a", latency, CALM), ("/b", latency, slow(10, 10, 6.0))]), None);
+    assert_eq!(story.json()["incidents"][0]["routes"][1]["state"], "recovered");
+    assert_eq!(story.step(&[("/a", latency, CALM), ("/b", latency, CALM)]), Some(Change::Resolved));
+    let json = story.json();
+    assert_eq!(json["incidents"][0]["state"], "resolved");
+    assert_eq!(json["incidents"][0]["resolved_at"], "2023-11-14T22:13:25.000Z");
+    assert_eq!(json["incidents"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_same_route_flaring_up_soon_opens_the_same_incident_and_adds_up() {
+    let mut story = Story::new();
+    story.step(&[("/a", Signal::Latency, slow(10, 4, 1.0))]);
+    assert_eq!(story.step(&[("/a", Signal::Latency, CALM)]), Some(Change::Resolved));
+    assert_eq!(story.step(&[("/a", Signal::Latency, slow(5, 2, 1.0))]), Some(Change::Reopened));
+    story.step(&[("/a", Signal::Latency, slow(6, 3, 1.0))]);
+    let json = story.json();
+    assert_eq!(json["incidents"].as_array().unwrap().len(), 1);
+    assert_eq!(json["incidents"][0]["routes"][0]["requests"], 16);
+    assert_eq!(json["incidents"][0]["requests_affected"], 7);
+    assert_eq!(json["incidents"][0]["resolved_at"], serde_json::Value::Null);
+
+    story.step(&[("/a", Signal::Latency, CALM)]);
+    assert_eq!(
+        story.step(&[("/b", Signal::Latency, slow(5, 2, 1.0))]),
+        Some(Change::Opened),
+        "another route is another incident"
+    );
+    story.step(&[("/b", Signal::Latency, CALM)]);
+    story.now += REOPEN_WITHIN;
+    assert_eq!(story.step(&[("/b", Signal::Latency, slow(5, 2, 1.0))]), Some(Change::Opened), "and so is a later one");
+}
+
+#[test]
+fn the_calm_after_the_last_affected_request_does_not_thin_the_figures() {
+    let mut story = Story::new();
+    story.step(&[("/a", Signal::Latency, slow(10, 4, 1.0))]);
+    story.step(&[("/a", Signal::Latency, slow(20, 8, 2.0))]);
+    story.step(&[("/a", Signal::Latency, slow(900, 8, 2.0))]);
+    let json = story.json();
+    assert_eq!(json["incidents"][0]["routes"][0]["requests"], 20);
+    assert_eq!(json["incidents"][0]["started_at"], "2023-11-14T22:13:18.000Z");
+}
+
+#[test]
+fn a_request_that_was_slow_and_failed_counts_once() {
+    let mut story = Story::new();
+    story.step(&[("/a", Signal::Latency, slow(10, 4, 1.0)), ("/a", Signal::Errors, failing(10, 6))]);
+    let json = story.json();
+    assert_eq!(json["incidents"][0]["requests_affected"], 6);
+    assert_eq!(json["incidents"][0]["routes"][0]["signal"], "errors");
+    assert_eq!(json["incidents"][0]["routes"][0]["during"]["error_ratio"], 0.5);
+    assert_eq!(json["incidents"][0]["routes"][0]["during"]["p50"], serde_json::Value::Null);
+    assert_eq!(json["incidents"][0]["routes"][1]["during"]["p99"], 0.6);
+}
+
+#[test]
+fn a_silent_target_leaves_its_incident_open_and_says_so() {
+    let mut story = Story::new();
+    story.step(&[("/a", Signal::Latency, slow(10, 4, 1.0))]);
+    story.incidents.target_is_silent(TARGET, story.now);
+    story.incidents.target_is_silent(TARGET, story.now + Duration::from_secs(9));
+    let summary = story.incidents.open(TARGET).unwrap().summary();
+    assert!(
+        summary.ends_with("The target has not answered since 2023-11-14T22:13:21Z; nothing newer is known."),
+        "{summary}"
+    );
+    story.step(&[("/a", Signal::Latency, slow(12, 5, 1.0))]);
+    assert!(!story.incidents.open(TARGET).unwrap().summary().contains("not answered"));
+}
+
+#[test]
+fn history_is_bounded_and_never_forgets_what_is_open() {
+    let mut incidents = Incidents::default();
+    let at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let (route, bad) = (key("/a"), slow(10, 4, 1.0));
+    let finding = |verdict| [Finding { key: &route, signal: Signal::Latency, verdict }];
+    incidents.update("open", at, &finding(&bad));
+    for number in 0..HISTORY * 2 {
+        let target = format!("t{number}");
+        incidents.update(&target, at, &finding(&bad));
+        incidents.update(&target, at, &finding(&CALM));
+    }
+    assert_eq!(incidents.list.len(), HISTORY);
+    assert!(incidents.open("open").is_some());
+}
