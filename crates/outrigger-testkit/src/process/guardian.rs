@@ -15,6 +15,7 @@ use std::{
 /// Reads `+ group` and `- group`; at the end of its input, asks the groups that remain to go, insists after three
 /// seconds, and removes the folder. Asking first lets Postgres free its shared memory.
 const SCRIPT: &str = r#"
+PATH=$PATH:/usr/bin:/bin
 groups=' '
 while read -r verb id; do
   case $verb in
