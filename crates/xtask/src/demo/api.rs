@@ -38,8 +38,6 @@ pub(crate) struct Route {
     pub(crate) started_at: String,
     pub(crate) before: Quantiles,
     pub(crate) during: Quantiles,
-    pub(crate) requests: u64,
-    pub(crate) requests_affected: u64,
     pub(crate) summary: String,
 }
 

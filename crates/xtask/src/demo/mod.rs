@@ -154,7 +154,11 @@ impl Demo {
                     .filter(|route| route.requests_per_second.is_some_and(|rate| rate >= 1.0))
                     .collect();
                 let learnt = busy.iter().filter(|route| route.phase != "warming_up").count();
-                let rate: f64 = target.routes.iter().filter_map(|route| route.requests_per_second).sum();
+                let rate = target
+                    .routes
+                    .iter()
+                    .filter_map(|route| route.requests_per_second)
+                    .fold(0.0, |sum, rate| sum + rate);
                 let up = if target.up { "" } else { "; the shop does not answer" };
                 self.screen
                     .progress(&format!("{learnt} of {} busy routes learnt, {rate:.0} requests/s{up}", busy.len()));
@@ -294,9 +298,12 @@ impl Demo {
         Ok(told(format!("{} incidents in {watched} s without a fault", incidents.len()), incidents.is_empty()))
     }
 
-    /// The newest incident that was not there before the fault.
+    /// The newest incident that tells more than was known before the fault: an incident that was open already gathers
+    /// the faulted route too.
     fn new_incident(&self, early: &[Incident]) -> Result<Option<Incident>> {
-        let known = |incident: &Incident| early.iter().any(|old| old.id == incident.id);
+        let known = |incident: &Incident| {
+            early.iter().any(|old| old.id == incident.id && old.routes.len() == incident.routes.len())
+        };
         Ok(self.agent.incidents()?.into_iter().find(|incident| !known(incident)))
     }
 

@@ -66,10 +66,7 @@ impl Screen {
         self.detail(&format!("    {:<8}{:>9}{:>9}{:>9}{:>9}", "", "p50", "p95", "p99", "errors"));
         self.detail(&row("before", &route.before));
         self.detail(&row("during", &route.during));
-        self.detail(&format!(
-            "    {} of {} requests affected; {}",
-            route.requests_affected, route.requests, route.summary
-        ));
+        self.detail(&format!("    {}", route.summary));
     }
 
     fn settle(&mut self) {
