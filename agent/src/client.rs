@@ -45,7 +45,10 @@ impl Client {
 
     /// Sends a request and awaits the head of the answer. The caller sets the time limit and reads the body.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
-        self.inner.request(request).await.map_err(|error| ClientError(describe(&error)))
+        self.inner.request(request).await.map_err(|error| {
+            // The outermost error says only that the client failed; its cause says why.
+            ClientError(std::error::Error::source(&error).map_or_else(|| error.to_string(), describe))
+        })
     }
 }
 

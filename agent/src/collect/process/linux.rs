@@ -17,9 +17,7 @@ pub(super) fn listener(addresses: &[SocketAddr]) -> Result<u32, String> {
         .flat_map(|table| listening_inodes(&table, addresses))
         .collect();
     if inodes.is_empty() {
-        return Err(
-            "no listening socket of the target is in /proc/net/tcp: it runs in another network namespace".to_owned()
-        );
+        return Err("nobody listens on the target's port in this network namespace".to_owned());
     }
     let mut denied = false;
     for entry in fs::read_dir("/proc").map_err(|error| format!("/proc cannot be read: {error}"))?.flatten() {
