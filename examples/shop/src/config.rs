@@ -49,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) workers: u32,
 
     /// How long the payment provider takes on average
-    #[arg(long, env = "SHOP_PAYMENT_LATENCY", value_name = "DURATION", default_value = "40ms", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SHOP_PAYMENT_LATENCY", value_name = "DURATION", default_value = "40ms", value_parser = up_to_an_hour)]
     pub(crate) payment_latency: Duration,
 
     /// How often deliveries fill the shelves again
@@ -69,10 +69,19 @@ pub(crate) struct Config {
     pub(crate) traces_endpoint: Option<String>,
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn up_to_an_hour(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
-        Ok(duration) => Ok(duration),
+        Ok(duration) if duration <= HOUR => Ok(duration),
+        Ok(_) => Err("give at most 1h".to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match up_to_an_hour(text)? {
+        Duration::ZERO => Err("give more than 0s".to_owned()),
+        duration => Ok(duration),
     }
 }

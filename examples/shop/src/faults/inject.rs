@@ -5,6 +5,7 @@ use super::switches::{Active, Switches};
 use crate::error::{ApiError, Result};
 use crate::store::Database;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::hash::{DefaultHasher, Hasher};
@@ -35,7 +36,11 @@ impl Injector {
     async fn suffer(&self, fault: &Active, request: &mut Request) -> Result<()> {
         match fault.kind {
             Kind::SlowDependency => tokio::time::sleep(fault.strength()).await,
-            Kind::Errors => return Err(ApiError::internal("the fault `errors` is switched on")),
+            // Not logged: at a hundred a second it would drown everything else.
+            Kind::Errors => {
+                let message = "the fault `errors` is switched on";
+                return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message));
+            }
             Kind::PoolStarvation => {
                 let _connection = self.db.read().await?;
                 tokio::time::sleep(fault.strength()).await;

@@ -53,7 +53,7 @@ impl Switches {
     /// Switches a fault on, in place of one of its kind.
     ///
     /// # Errors
-    /// When the truth file cannot be written; nothing has changed then.
+    /// When the truth file cannot be written; no fault of its kind is on then.
     pub(super) fn set(&self, kind: Kind, setting: Setting) -> io::Result<Active> {
         let mut truth = self.lock_truth();
         self.end(&mut truth, kind)?;

@@ -28,6 +28,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For other programs that write to the same file; our own writers queue in [`Database::write`].
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections may take this long to come back when the shop ends.
+const LAST_CONNECTIONS: Duration = Duration::from_secs(2);
 /// Compiled statements that each connection keeps; the shop has fewer.
 const STATEMENT_CACHE: usize = 100;
 
@@ -93,9 +95,12 @@ impl Database {
         Ok(Write { transaction, _turn: turn })
     }
 
-    /// Ends all connections; the last one folds the write-ahead log into the file.
+    /// Ends all connections; the last one folds the write-ahead log into the file. Whoever still works on one is waited for,
+    /// within a bound.
     pub(crate) async fn close(&self) {
-        self.pool.pool().close().await;
+        if tokio::time::timeout(LAST_CONNECTIONS, self.pool.pool().close()).await.is_err() {
+            tracing::warn!("database connections were still in use at the end");
+        }
     }
 }
 

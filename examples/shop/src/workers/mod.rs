@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The table is the truth and the queue only the quick way: a crash loses the queue and no order. Unfinished orders are
-//! taken up again when the shop starts, and so is one that nobody has touched for [`STALE_AFTER`]. Every step may therefore
+//! taken up again when the shop starts, and so is one that nobody has touched for [`STALE_AFTER`]: its checkout may have
+//! been cut off between the table and the queue. Every step may therefore
 //! run twice, and does its work once: payments are made under the order's number, and each status is left only once.
 
 mod payment;
@@ -30,8 +31,8 @@ const PAYMENT_ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Handing a message to the mail server.
 const MAIL_LATENCY: Duration = Duration::from_millis(8);
-/// Longer than any order takes, so that only orphans are picked up.
-const STALE_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Longer than orders take, so that orphans are picked up and little else.
+const STALE_AFTER: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Orders read at a time when work is resumed.
 const RESUME_PAGE: u32 = 100;

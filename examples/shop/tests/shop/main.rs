@@ -1,4 +1,5 @@
 //! The shop and its load generator as their users meet them: the real binaries, over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
 mod browsing;

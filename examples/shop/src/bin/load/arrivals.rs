@@ -23,7 +23,9 @@ pub(crate) async fn run(options: &Options) -> io::Result<Report> {
     let phases = phases(options);
     let world = Arc::new(World::new(options, phases.len()));
     let target = options.target.base();
-    eprintln!("load: seed {seed}, {} journeys/s at {target}, Ctrl-C ends it with a report", options.rate);
+    if !options.quiet {
+        eprintln!("load: seed {seed}, {} journeys/s at {target}, Ctrl-C ends it with a report", options.rate);
+    }
 
     let begun = Instant::now();
     let mut arrivals = Arrivals::new(&phases, seed);

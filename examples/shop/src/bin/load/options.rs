@@ -29,15 +29,15 @@ pub(crate) struct Options {
     pub(crate) rate: f64,
 
     /// First phase: caches fill, users sign up
-    #[arg(long, env = "LOAD_WARM_UP", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "LOAD_WARM_UP", value_name = "DURATION", default_value = "30s", value_parser = phase)]
     pub(crate) warm_up: Duration,
 
     /// Second phase, at the rate
-    #[arg(long, env = "LOAD_SUSTAINED", value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "LOAD_SUSTAINED", value_name = "DURATION", default_value = "5m", value_parser = phase)]
     pub(crate) sustained: Duration,
 
     /// Third phase, at the rate times the factor
-    #[arg(long, env = "LOAD_PEAK", value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "LOAD_PEAK", value_name = "DURATION", default_value = "1m", value_parser = phase)]
     pub(crate) peak: Duration,
 
     /// How much more comes in the third phase
@@ -49,7 +49,7 @@ pub(crate) struct Options {
     pub(crate) weights: Weights,
 
     /// How long customers think between two steps, on average
-    #[arg(long, env = "LOAD_THINK", value_name = "DURATION", default_value = "300ms", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "LOAD_THINK", value_name = "DURATION", default_value = "300ms", value_parser = up_to_an_hour)]
     pub(crate) think: Duration,
 
     /// Users to sign up in the warm-up
@@ -65,7 +65,7 @@ pub(crate) struct Options {
     pub(crate) zipf: f64,
 
     /// A request that takes longer has failed
-    #[arg(long, env = "LOAD_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "LOAD_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = up_to_an_hour)]
     pub(crate) timeout: Duration,
 
     /// Journeys under way at a time; one that arrives beyond is dropped, and counted
@@ -165,6 +165,26 @@ impl FromStr for Weights {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAYS: u32 = 365;
+
+fn phase(text: &str) -> Result<Duration, String> {
+    up_to(HOUR * 24 * DAYS, text)
+}
+
+fn up_to_an_hour(text: &str) -> Result<Duration, String> {
+    up_to(HOUR, text)
+}
+
+/// The bound keeps every moment of a run within what clocks can say.
+fn up_to(longest: Duration, text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= longest => Ok(duration),
+        Ok(_) => Err(format!("give at most {}", humantime::format_duration(longest))),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -203,6 +223,13 @@ mod tests {
             let error = text.parse::<Weights>().unwrap_err();
             assert!(error.contains(named), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn durations_are_bounded() {
+        assert_eq!(phase("24h"), Ok(HOUR * 24));
+        assert!(phase("500000000000y").is_err() && phase("366d").is_err() && phase("soon").is_err());
+        assert!(up_to_an_hour("61m").is_err());
     }
 
     #[test]
