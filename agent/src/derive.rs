@@ -2,7 +2,8 @@
 //!
 //! A route is a method and a template of one target. Its requests are the changes of all its
 //! `http_server_request_duration_seconds` series, whatever their status, scheme or error. A request counts as failed if
-//! its status is 500 or above, or if it has an error but no status and was not merely cancelled by the client.
+//! its status is 500 or above, or if it has an error (such as a panic, or a body that broke off after a good status) and was
+//! not merely cancelled by the client. The alert rules count the same.
 //!
 //! - The first page tells nothing: what its counters hold happened before. A series that appears later has counted from
 //!   zero, so all of it is new.
@@ -286,10 +287,15 @@ fn total(counts: &[u64]) -> u64 {
 }
 
 fn is_failure(point: &Point) -> bool {
-    match point.label(label::HTTP_RESPONSE_STATUS_CODE).filter(|status| !status.is_empty()) {
-        Some(status) => status.parse::<u16>().is_ok_and(|status| status >= 500),
-        None => point.label(label::ERROR_TYPE).is_some_and(|error| !error.is_empty() && error != CANCELLED),
+    let server_error = |code: &str| code.parse::<u16>().is_ok_and(|code| code >= 500);
+    if point.label(label::HTTP_RESPONSE_STATUS_CODE).is_some_and(server_error) {
+        return true;
     }
+    // Some instrumentations repeat a client's error here; it is judged as the status that it is.
+    point.label(label::ERROR_TYPE).is_some_and(|error| match error.parse::<u16>() {
+        Ok(_) => server_error(error),
+        Err(_) => !error.is_empty() && error != CANCELLED,
+    })
 }
 
 /// The error of a request that its client gave up.
@@ -354,6 +360,10 @@ mod tests {
         r#"http_request_method="GET",http_route="/a",http_response_status_code="500",error_type="500""#;
     const CANCELLED: &str = r#"http_request_method="GET",http_route="/a",error_type="cancelled""#;
     const PANICKED: &str = r#"http_request_method="GET",http_route="/a",error_type="panic""#;
+    const BROKEN_OFF: &str =
+        r#"http_request_method="GET",http_route="/a",http_response_status_code="200",error_type="body_error""#;
+    const NOT_FOUND: &str =
+        r#"http_request_method="GET",http_route="/a",http_response_status_code="404",error_type="404""#;
 
     #[test]
     fn the_first_page_tells_nothing_and_the_next_its_difference() {
@@ -380,6 +390,13 @@ mod tests {
         let interval = target.last("/a");
         assert_eq!((interval.requests(), interval.failed), (10, 4), "what is new on the page counts in full");
         assert_eq!(target.route("/a").figures().error_ratio, Some(0.4));
+        target.scrape(
+            5,
+            None,
+            &[(OK, 4, 4), (FAILED, 3, 3), (CANCELLED, 2, 2), (PANICKED, 1, 1), (BROKEN_OFF, 2, 2), (NOT_FOUND, 3, 3)],
+        );
+        let interval = target.last("/a");
+        assert_eq!((interval.requests(), interval.failed), (5, 2), "a 404 with an error_type of its own is none");
     }
 
     #[test]

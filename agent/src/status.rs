@@ -3,6 +3,7 @@
 use outrigger_detect::Phase;
 use serde::Serialize;
 
+use crate::derive::Figures;
 use crate::state::State;
 use crate::target::Target;
 
@@ -26,13 +27,13 @@ pub(crate) struct TargetView {
     pub(crate) routes: Vec<RouteView>,
 }
 
-/// One route of a target; busiest first.
+/// One route of a target; busiest first. A target that is down has no figures, rather than those of its last minute.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RouteView {
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) phase: Phase,
-    pub(crate) requests_per_second: f64,
+    pub(crate) requests_per_second: Option<f64>,
     pub(crate) error_ratio: Option<f64>,
     pub(crate) p50: Option<f64>,
     pub(crate) p95: Option<f64>,
@@ -56,21 +57,22 @@ impl TargetView {
             .routes
             .iter()
             .map(|(key, route)| {
-                let figures = route.figures();
+                let figures = target.health.is_up().then(|| route.figures());
+                let figure = |read: fn(&Figures) -> Option<f64>| figures.as_ref().and_then(read);
                 RouteView {
                     method: key.method.clone(),
                     route: key.route.clone(),
                     phase: target.watches.get(key).map_or(Phase::WarmingUp, |watch| watch.phase()),
-                    requests_per_second: figures.rate,
-                    error_ratio: figures.error_ratio,
-                    p50: figures.p50,
-                    p95: figures.p95,
-                    p99: figures.p99,
+                    requests_per_second: figures.as_ref().map(|figures| figures.rate),
+                    error_ratio: figure(|figures| figures.error_ratio),
+                    p50: figure(|figures| figures.p50),
+                    p95: figure(|figures| figures.p95),
+                    p99: figure(|figures| figures.p99),
                 }
             })
             .collect();
         routes.sort_by(|a, b| {
-            let busiest = b.requests_per_second.total_cmp(&a.requests_per_second);
+            let busiest = b.requests_per_second.unwrap_or(0.0).total_cmp(&a.requests_per_second.unwrap_or(0.0));
             busiest.then_with(|| (&a.route, &a.method).cmp(&(&b.route, &b.method)))
         });
         Self {

@@ -80,13 +80,13 @@ fn write_route(html: &mut String, route: &RouteView) -> fmt::Result {
         outrigger_detect::Phase::Calm => ("calm", "dim"),
         outrigger_detect::Phase::Anomalous => ("anomalous", "bad"),
     };
+    let rate = route.requests_per_second.map(|rate| format!("{rate:.1}")).unwrap_or_default();
     let percent = route.error_ratio.map(|ratio| format!("{:.1} %", ratio * 100.0)).unwrap_or_default();
     write!(
         html,
-        "<tr><td>{} {}</td><td class=\"{class}\">{phase}</td><td class=\"n\">{:.1}</td><td class=\"n\">{percent}</td>",
+        "<tr><td>{} {}</td><td class=\"{class}\">{phase}</td><td class=\"n\">{rate}</td><td class=\"n\">{percent}</td>",
         Text(&route.method),
         Text(&route.route),
-        route.requests_per_second,
     )?;
     for quantile in [route.p50, route.p95, route.p99] {
         let millis = quantile.map(|seconds| format!("{:.0} ms", seconds * 1e3)).unwrap_or_default();
