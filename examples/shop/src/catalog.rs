@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Products kept in memory; about a kilobyte each.
 const MAX_DETAILS: u64 = 20_000;
 /// A price or a description that is changed by hand shows after this at the latest.
-const DETAIL_LIFETIME: Duration = Duration::from_secs(60);
+const DETAIL_LIFETIME: Duration = Duration::from_secs(600);
 const MAX_COMPANIONS: u64 = 1_000;
 /// What is bought together changes with the season, not with the minute.
 const COMPANIONS_LIFETIME: Duration = Duration::from_secs(15 * 60);
