@@ -283,7 +283,8 @@ mod tests {
         let mut random = Rng::with_seed(SEED);
         let products = products(&mut random);
         let past = past_orders(&mut random, &products);
-        assert_eq!(past.len() as i64, PAST_ORDERS);
+        assert_eq!(past.last().unwrap().id, PAST_ORDERS);
+        assert!(past.is_sorted_by(|one, next| one.id + 1 == next.id));
         for order in past {
             let mut ids: Vec<i64> = order.items.iter().map(|(id, ..)| *id).collect();
             let count = ids.len();

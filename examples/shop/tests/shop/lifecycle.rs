@@ -1,6 +1,6 @@
 //! Beginning and ending.
 
-use crate::support::{PATIENCE, Shop, load_program, shop_program};
+use crate::support::{PATIENCE, Shop, load_program};
 use outrigger_testkit::{Folder, Program, Signal};
 use std::fs;
 use std::net::TcpListener;
@@ -13,16 +13,16 @@ fn is_empty(folder: &Path) -> bool {
 #[test]
 fn signals_end_it_cleanly_and_leave_no_file() {
     for signal in [Signal::Term, Signal::Int] {
-        let temporary = Folder::new("tmp");
-        let shop = Shop::run(&shop_program().env("TMPDIR", temporary.path()));
+        let shop = Shop::start();
+        let temporary = shop.temporary.path();
         let customer = shop.customer();
         assert_eq!(customer.put_into_cart(1, 1).status, 200);
         customer.check_out();
-        assert!(!is_empty(temporary.path()));
+        assert!(!is_empty(temporary));
         shop.process.signal(signal);
         let status = shop.process.wait_exit(PATIENCE);
         assert!(status.success(), "{status}: {}", shop.process.log());
-        assert!(is_empty(temporary.path()), "{signal:?} left a file behind");
+        assert!(is_empty(temporary), "{signal:?} left a file behind");
     }
 }
 
@@ -58,9 +58,11 @@ fn what_cannot_begin_names_the_flag() {
     fails(load_program("http://127.0.0.1:8080").args(["--report", "/no/such/folder/report"]), "--report");
 
     // Metrics are not what a shop lives on: it goes on without, and says so.
-    let shop = shop.args(["--listen", "127.0.0.1:0", "--admin-listen", &address]).start();
+    let folder = Folder::new("tmp");
+    let shop = shop.args(["--listen", "127.0.0.1:0", "--admin-listen", &address]).env("TMPDIR", folder.path()).start();
     shop.wait_line(PATIENCE, "--admin-listen");
     assert!(shop.running());
+    assert!(shop.stop(PATIENCE).unwrap().success());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use outrigger_exposition::{Format, Value as Sample, families};
 use outrigger_testkit::http::{Response, request};
-use outrigger_testkit::{Process, Program, wait_for};
+use outrigger_testkit::{Folder, Process, Program, wait_for};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,7 +21,9 @@ pub(crate) fn load_program(target: &str) -> Program {
 }
 
 pub(crate) struct Shop {
+    // Dropped in this order: a shop that is killed leaves its temporary database behind.
     pub(crate) process: Process,
+    pub(crate) temporary: Folder,
     pub(crate) url: String,
     pub(crate) admin: String,
 }
@@ -36,11 +38,12 @@ impl Shop {
     }
 
     pub(crate) fn run(program: &Program) -> Self {
-        let process = program.start();
+        let temporary = Folder::new("tmp");
+        let process = program.clone().env("TMPDIR", temporary.path()).start();
         let url = after(&process.wait_line(PATIENCE, "shop: http"), "shop: ");
         let admin = after(&process.wait_line(PATIENCE, "metrics: http"), "metrics: ").replace("/metrics", "");
         process.wait_url(PATIENCE, &format!("{url}/products?limit=1"));
-        Self { process, url, admin }
+        Self { process, temporary, url, admin }
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {
