@@ -80,6 +80,14 @@ impl Agent {
         Ok(serde_json::from_str::<Incidents>(&body)?.incidents)
     }
 
+    /// The agent's own resident memory, as its page tells it.
+    pub(crate) fn resident_mebibytes(&self) -> Option<f64> {
+        let page = get(&format!("{}/metrics", self.url)).ok()?;
+        let line = page.lines().find(|line| line.starts_with(r#"process_resident_memory_bytes{target="self"}"#))?;
+        let bytes: f64 = line.split_whitespace().next_back()?.parse().ok()?;
+        Some(bytes / f64::from(1 << 20))
+    }
+
     pub(crate) fn target(&self) -> Result<Target> {
         let body = get(&format!("{}/api/v1/status", self.url))?;
         let mut status: Status = serde_json::from_str(&body)?;

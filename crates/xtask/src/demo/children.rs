@@ -100,6 +100,11 @@ impl Children {
         }
     }
 
+    /// Whether all three are still there.
+    pub(crate) fn all_run(&self) -> bool {
+        [&self.load, &self.agent, &self.shop].iter().all(|child| child.process.running())
+    }
+
     /// Ends all three, shows what the load generator measured, and removes the folder.
     pub(crate) fn stop(self) {
         let Self { load, agent, shop, folder, .. } = self;

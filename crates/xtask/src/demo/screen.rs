@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// How often a waiting line is printed where it cannot be overwritten.
 const PLAIN_PROGRESS: Duration = Duration::from_secs(10);
 
+/// Columns of a summary, so that a line of it fits a terminal.
+const SUMMARY_WIDTH: usize = 88;
+
 pub(crate) struct Screen {
     started: Instant,
     terminal: bool,
@@ -66,7 +69,9 @@ impl Screen {
         self.detail(&format!("    {:<8}{:>9}{:>9}{:>9}{:>9}", "", "p50", "p95", "p99", "errors"));
         self.detail(&row("before", &route.before));
         self.detail(&row("during", &route.during));
-        self.detail(&format!("    {}", route.summary));
+        for line in wrap(&route.summary, SUMMARY_WIDTH) {
+            self.detail(&format!("    {line}"));
+        }
     }
 
     fn settle(&mut self) {
@@ -88,5 +93,39 @@ fn milliseconds(seconds: Option<f64>) -> String {
         Some(seconds) if seconds < 0.1 => format!("{:.1} ms", seconds * 1e3),
         Some(seconds) => format!("{:.0} ms", seconds * 1e3),
         None => "-".to_owned(),
+    }
+}
+
+/// Breaks a text between words. A word that is wider than the line gets one of its own.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_are_broken_between_words() {
+        assert_eq!(wrap("the median did not move", 10), ["the median", "did not", "move"]);
+        assert_eq!(wrap("a verylongword b", 6), ["a", "verylongword", "b"]);
+        assert_eq!(wrap("", 6), Vec::<String>::new());
+    }
+
+    #[test]
+    fn durations_are_shown_in_milliseconds_as_far_as_they_matter() {
+        assert_eq!(milliseconds(Some(0.0024)), "2.4 ms");
+        assert_eq!(milliseconds(Some(0.4644)), "464 ms");
+        assert_eq!(milliseconds(None), "-");
     }
 }

@@ -12,14 +12,14 @@ pub(crate) const EXAMPLES: &str = "Examples:
   cargo verify                   everything that must hold before a change lands
   cargo verify --only test       one step
   cargo verify --skip demo       all but one step
-  cargo verify --long            the soaks and the long fuzzing too";
+  cargo verify --long            the soak and the long fuzzing too";
 
 /// A clean clone on two cores must be through by then.
 const TIME_LIMIT: Duration = Duration::from_secs(40 * 60);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Add what takes long: libFuzzer, demo runs over many seeds, packaging with a full build
+    /// Add what takes long: libFuzzer, a soak, demo runs over many seeds, packaging with a full build
     #[arg(long)]
     long: bool,
     /// Run only these steps
@@ -61,6 +61,7 @@ const STEPS: &[Step] = &[
     Step { name: "package", long: false, run: steps::package },
     Step { name: "package-build", long: true, run: steps::package_build },
     Step { name: "fuzz", long: true, run: steps::fuzz },
+    Step { name: "soak", long: true, run: steps::soak },
     Step { name: "demo-seeds", long: true, run: steps::demo_seeds },
 ];
 

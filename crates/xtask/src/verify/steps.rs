@@ -167,29 +167,35 @@ pub(super) fn size(context: &Context) -> Result<String> {
 }
 
 pub(super) fn demo(context: &Context) -> Result<String> {
-    demo_run(context, &["--seed", "1"])
+    demo_run(context, &["--seed", "1"], demo::VERIFY_DURATION)
 }
 
 /// Five faults and a calm run: the faulted route is named each time, and nothing is reported before a fault or without.
 pub(super) fn demo_seeds(context: &Context) -> Result<String> {
     for seed in ["1", "2", "3", "4", "5"] {
-        println!("{}", demo_run(context, &["--seed", seed])?);
+        println!("{}", demo_run(context, &["--seed", seed], demo::VERIFY_DURATION)?);
     }
-    demo_run(context, &["--fault", "none"])
+    demo_run(context, &["--fault", "none"], "3m")
 }
 
-fn demo_run(context: &Context, arguments: &[&str]) -> Result<String> {
+/// Half an hour without a fault: no incident, and the agent's memory at the end.
+pub(super) fn soak(context: &Context) -> Result<String> {
+    demo_run(context, &["--fault", "none", "--rate", "10"], "30m")
+}
+
+fn demo_run(context: &Context, arguments: &[&str], duration: &str) -> Result<String> {
     let log = context.logs.join(format!("demo{}.log", arguments.join("-")));
     let text = sh::logged(
         sh::program(std::env::current_exe()?).arg("demo").args(arguments).args([
             "--prebuilt",
+            "--once",
             "--for",
-            demo::VERIFY_DURATION,
+            duration,
         ]),
         &log,
     )?;
     let verdict = text.lines().rfind(|line| line.starts_with(demo::VERDICT_PREFIX));
-    Ok(verdict.map_or_else(|| "the demo ended without a verdict".to_owned(), str::to_owned))
+    verdict.map(str::to_owned).ok_or_else(|| "the demo ended without a verdict".into())
 }
 
 /// What would be uploaded is complete; building it from the archive is part of `--long`.
