@@ -55,7 +55,7 @@ pub(super) enum Failure {
     Panic,
     Body,
     Service,
-    /// One of these, in the overflow series.
+    /// A failure of the service, in the overflow series.
     Any,
 }
 
@@ -106,8 +106,13 @@ impl LabelSet for RequestLabels {
     }
 
     fn folded(self) -> Self {
-        let failed = self.failure.is_some() || self.is_server_error();
-        Self { method: KnownMethod::OTHER, scheme: Scheme::Http, status: None, failure: failed.then_some(Failure::Any) }
+        let failure = match self.failure {
+            _ if self.is_server_error() => Some(Failure::Any),
+            // A client that went away is not the service's failure, so it must not end among those.
+            None | Some(Failure::Cancelled) => self.failure,
+            Some(_) => Some(Failure::Any),
+        };
+        Self { method: KnownMethod::OTHER, scheme: Scheme::Http, status: None, failure }
     }
 }
 
@@ -121,5 +126,30 @@ mod tests {
         assert_eq!(KnownMethod::CONNECT, KnownMethod::of(&Method::CONNECT));
         assert_eq!(KnownMethod::OTHER, KnownMethod::of(&Method::from_bytes(b"BREW").unwrap()));
         assert_eq!(KnownMethod::of(&Method::PATCH).as_str(), "PATCH");
+    }
+
+    #[test]
+    fn the_overflow_keeps_apart_what_failed_and_who_went_away() {
+        let get = KnownMethod::of(&Method::GET);
+        let error = |status, failure| {
+            let labels =
+                RequestLabels { method: get, scheme: Scheme::Https, status, failure }.folded().labels("_other");
+            assert!(!labels.iter().any(|label| label.key() == label::HTTP_RESPONSE_STATUS_CODE));
+            labels.iter().find(|label| label.key() == label::ERROR_TYPE).map(|label| label.value().to_owned())
+        };
+        assert_eq!(error(Some(200), None), None);
+        assert_eq!(error(Some(404), None), None);
+        for (status, failure) in [(None, Failure::Cancelled), (Some(200), Failure::Cancelled)] {
+            assert_eq!(error(status, Some(failure)).as_deref(), Some("cancelled"));
+        }
+        for (status, failure) in [
+            (Some(500), None),
+            (Some(503), Some(Failure::Cancelled)),
+            (None, Some(Failure::Panic)),
+            (Some(200), Some(Failure::Body)),
+            (None, Some(Failure::Service)),
+        ] {
+            assert_eq!(error(status, failure).as_deref(), Some(label::OTHER_METHOD), "{status:?} {failure:?}");
+        }
     }
 }
