@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use outrigger_detect::{Phase, Shift, Verdict};
+use outrigger_detect::{Ending, Phase, Shift, Verdict};
 use serde::{Serialize, Serializer};
 
 use crate::derive::RouteKey;
@@ -59,9 +59,9 @@ impl Incidents {
         let incident = self.open_mut(target)?;
         incident.silent_since = None;
         for route in &mut incident.routes {
-            let finding = findings.iter().filter(anomalous).find(|finding| route.is(finding));
-            if finding.is_none() {
-                route.settle();
+            let verdict = findings.iter().find(|finding| route.is(finding)).map(|finding| finding.verdict);
+            if verdict.is_none_or(|verdict| verdict.phase != Phase::Anomalous) {
+                route.settle(verdict, at);
             }
         }
         for finding in findings.iter().filter(anomalous) {
@@ -69,7 +69,7 @@ impl Incidents {
         }
         incident.routes.sort_by(|a, b| b.weight().total_cmp(&a.weight()));
         incident.started_at = incident.routes.iter().map(|route| route.started_at).min().unwrap_or(at);
-        if incident.routes.iter().all(|route| !route.is_anomalous) {
+        if incident.routes.iter().all(|route| route.ended.is_some()) {
             incident.resolved_at = Some(at);
             change = Some(Change::Resolved);
         }
@@ -153,7 +153,8 @@ pub(crate) struct Incident {
 struct Affected {
     key: RouteKey,
     signal: Signal,
-    is_anomalous: bool,
+    /// Why it is no longer anomalous, and when that was found.
+    ended: Option<(Ending, SystemTime)>,
     started_at: SystemTime,
     score: f64,
     shift: Shift,
@@ -179,7 +180,7 @@ impl Incident {
         let latest = toll(&shift);
         match self.routes.iter_mut().find(|route| route.is(finding)) {
             Some(route) => {
-                if !route.is_anomalous {
+                if route.ended.is_some() {
                     // It flares up again.
                     route.earlier = route.total();
                     (route.shift, route.latest) = (shift, latest);
@@ -191,13 +192,13 @@ impl Incident {
                         route.started_at = started_at;
                     }
                 }
-                route.is_anomalous = true;
+                route.ended = None;
                 route.score = finding.verdict.score;
             }
             None => self.routes.push(Affected {
                 key: finding.key.clone(),
                 signal: finding.signal,
-                is_anomalous: true,
+                ended: None,
                 started_at,
                 score: finding.verdict.score,
                 shift,
@@ -237,10 +238,15 @@ impl Incident {
                 }
             }
         }
+        let unrecovered = || self.routes.iter().filter_map(|route| Some((route, route.unrecovered()?)));
+        for (route, end) in unrecovered().take(NAMED_ROUTES) {
+            let _ = write!(text, " {} {}: {end}.", route.key.method, route.key.route);
+        }
         if let Some(resolved_at) = self.resolved_at {
-            let lasted = resolved_at.duration_since(self.started_at).unwrap_or_default();
-            let lasted = humantime::format_duration(Duration::from_secs(lasted.as_secs()));
-            let _ = write!(text, " Resolved at {} after {lasted}.", clock(resolved_at));
+            // An incident that nobody saw recover is over, but not resolved in the sense of the word.
+            let over = if unrecovered().next().is_none() { "Resolved" } else { "Closed" };
+            let lasted = lasted(self.started_at, resolved_at);
+            let _ = write!(text, " {over} at {} after {lasted}.", clock(resolved_at));
         } else if let Some(silent_since) = self.silent_since {
             let _ = write!(text, " The target has not answered since {}; nothing newer is known.", clock(silent_since));
         }
@@ -270,8 +276,30 @@ impl Affected {
         self.key == *finding.key && self.signal == finding.signal
     }
 
-    fn settle(&mut self) {
-        self.is_anomalous = false;
+    /// Notes that the route is no longer anomalous, by its verdict if it still has one.
+    fn settle(&mut self, verdict: Option<&Verdict>, at: SystemTime) {
+        let ending = match verdict {
+            Some(Verdict { ended: Some(ending), .. }) => *ending,
+            // The route is watched anew: what it is now is learnt as its normal.
+            Some(Verdict { phase: Phase::WarmingUp, .. }) => Ending::Adopted,
+            Some(_) => Ending::Recovered,
+            // The route is gone from the target's page.
+            None => Ending::Idle { seconds: 0.0 },
+        };
+        self.ended.get_or_insert((ending, at));
+    }
+
+    /// How the route ended, in words, unless it is anomalous or recovered.
+    fn unrecovered(&self) -> Option<String> {
+        let (ending, at) = self.ended?;
+        match ending {
+            Ending::Recovered => None,
+            Ending::Adopted => Some(format!("taken as the new normal after {}", lasted(self.started_at, at))),
+            Ending::Idle { seconds } => {
+                let ago = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                Some(format!("no more requests since {}", clock(at.checked_sub(ago).unwrap_or(at))))
+            }
+        }
     }
 
     fn total(&self) -> Toll {
@@ -317,14 +345,22 @@ impl Affected {
             method: self.key.method.clone(),
             route: self.key.route.clone(),
             signal: self.signal,
-            state: if self.is_anomalous { "anomalous" } else { "recovered" },
+            state: if self.ended.is_none() { "anomalous" } else { "recovered" },
+            ended: self.ended.map(|(ending, _)| match ending {
+                Ending::Recovered => "recovered",
+                Ending::Adopted => "adopted",
+                Ending::Idle { .. } => "idle",
+            }),
             started_at: Time(self.started_at),
             score: self.score,
             before,
             during,
             requests: total.requests,
             requests_affected: total.affected,
-            summary: self.shift.to_string(),
+            summary: match self.unrecovered() {
+                Some(end) => format!("{}; {end}", self.shift),
+                None => self.shift.to_string(),
+            },
         }
     }
 }
@@ -335,6 +371,11 @@ fn toll(shift: &Shift) -> Toll {
         Shift::Errors(shift) => shift.affected as f64 * FAILURE_SECONDS,
     };
     Toll { requests: shift.requests(), affected: shift.affected(), seconds }
+}
+
+fn lasted(from: SystemTime, to: SystemTime) -> humantime::FormattedDuration {
+    let lasted = to.duration_since(from).unwrap_or_default();
+    humantime::format_duration(Duration::from_secs(lasted.as_secs()))
 }
 
 fn clock(time: SystemTime) -> String {
@@ -369,6 +410,8 @@ pub(crate) struct RouteView {
     pub(crate) route: String,
     signal: Signal,
     state: &'static str,
+    /// Why it is no longer anomalous: `recovered`, `adopted` as the new normal, or `idle`, without requests.
+    ended: Option<&'static str>,
     started_at: Time,
     score: f64,
     before: Level,

@@ -20,15 +20,15 @@ fn slow(requests: u64, affected: u64, added_seconds: f64) -> Verdict {
         affected,
         added_seconds,
     };
-    Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Latency(shift)) }
+    Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Latency(shift)), ended: None }
 }
 
 fn failing(requests: u64, affected: u64) -> Verdict {
     let shift = ErrorShift { onset_seconds_ago: 2.0, ratio_before: 0.0, ratio_during: 0.5, requests, affected };
-    Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Errors(shift)) }
+    Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Errors(shift)), ended: None }
 }
 
-const CALM: Verdict = Verdict { phase: Phase::Calm, score: 0.0, shift: None };
+const CALM: Verdict = Verdict { phase: Phase::Calm, score: 0.0, shift: None, ended: None };
 
 /// Incidents after each step of findings, a second apart.
 struct Story {
@@ -87,6 +87,60 @@ fn an_incident_opens_gathers_routes_and_is_resolved_when_all_are_calm() {
     assert_eq!(json["incidents"][0]["state"], "resolved");
     assert_eq!(json["incidents"][0]["resolved_at"], "2023-11-14T22:13:25.000Z");
     assert_eq!(json["incidents"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_incident_says_why_it_ended() {
+    let latency = Signal::Latency;
+    let recovered = Verdict { ended: Some(Ending::Recovered), ..CALM };
+    let adopted = Verdict { phase: Phase::WarmingUp, ended: Some(Ending::Adopted), ..CALM };
+    let idle = Verdict { ended: Some(Ending::Idle { seconds: 300.0 }), ..CALM };
+    for (last, ended, words) in [
+        (recovered, "recovered", " in 4 s. Resolved at 2023-11-14T23:13:22Z after 1h 5s."),
+        (
+            adopted,
+            "adopted",
+            " GET /a: taken as the new normal after 1h 5s. Closed at 2023-11-14T23:13:22Z after 1h 5s.",
+        ),
+        (
+            idle,
+            "idle",
+            " GET /a: no more requests since 2023-11-14T23:08:22Z. Closed at 2023-11-14T23:13:22Z after 1h 5s.",
+        ),
+    ] {
+        let mut story = Story::new();
+        story.step(&[("/a", latency, slow(10, 3, 1.0))]);
+        story.now += Duration::from_secs(3600);
+        assert_eq!(story.json()["incidents"][0]["routes"][0]["ended"], serde_json::Value::Null);
+        assert_eq!(story.step(&[("/a", latency, last)]), Some(Change::Resolved));
+        // What is calm or learnt afterwards changes nothing about the end.
+        story.step(&[("/a", latency, CALM)]);
+        let json = story.json();
+        let incident = &json["incidents"][0];
+        let summary = incident["summary"].as_str().unwrap();
+        assert!(summary.ends_with(words), "{summary}");
+        let route = &incident["routes"][0];
+        assert_eq!((&incident["state"], &route["state"]), (&"resolved".into(), &"recovered".into()));
+        assert_eq!(route["ended"], ended);
+        let told = route["summary"].as_str().unwrap();
+        assert_eq!(told.ends_with(" in 4 s"), ended == "recovered", "{told}");
+    }
+}
+
+#[test]
+fn an_open_incident_tells_of_the_routes_that_ended_without_recovery() {
+    let mut story = Story::new();
+    let latency = Signal::Latency;
+    story.step(&[("/a", latency, slow(10, 3, 1.0)), ("/b", latency, slow(9, 9, 5.0))]);
+    // Route /a is gone from the page.
+    assert_eq!(story.step(&[("/b", latency, slow(10, 10, 6.0))]), None);
+    let summary = story.incidents.open(TARGET).unwrap().summary();
+    assert!(summary.ends_with(" GET /a: no more requests since 2023-11-14T22:13:22Z."), "{summary}");
+    assert_eq!(story.json()["incidents"][0]["routes"][1]["ended"], "idle");
+    // It comes back as bad as it was.
+    story.step(&[("/a", latency, slow(10, 3, 1.0)), ("/b", latency, slow(11, 11, 7.0))]);
+    assert!(!story.incidents.open(TARGET).unwrap().summary().contains("no more requests"));
+    assert_eq!(story.json()["incidents"][0]["routes"][1]["ended"], serde_json::Value::Null);
 }
 
 #[test]

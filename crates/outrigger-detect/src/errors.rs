@@ -4,7 +4,7 @@ use crate::{
     ErrorInterval, ErrorSettings, ErrorShift, Shift, State, StateError, Verdict,
     interval::elapsed,
     state::Signal,
-    tracker::{Rules, Sample, Tracker},
+    tracker::{Outcome, Rules, Sample, Tracker},
 };
 
 /// The tail that counts failures.
@@ -60,8 +60,8 @@ impl ErrorDetector {
             young_share: 0.0,
             objective,
         };
-        let score = self.tracker.observe(&sample, &rules, |_, _, _, _| true);
-        Verdict { phase: self.tracker.phase(), score, shift: self.shift().map(Shift::Errors) }
+        let Outcome { score, ended } = self.tracker.observe(&sample, &rules, |_, _, _, _| true);
+        Verdict { phase: self.tracker.phase(), score, shift: self.shift().map(Shift::Errors), ended }
     }
 
     fn shift(&self) -> Option<ErrorShift> {
@@ -74,7 +74,8 @@ impl ErrorDetector {
             ratio_before,
             ratio_during: if requests > 0 { failed / requests as f64 } else { 0.0 },
             requests,
-            affected: (failed - requests as f64 * ratio_before).round().max(0.0) as u64,
+            // Floating point rounds huge counts, and may round them up.
+            affected: ((failed - requests as f64 * ratio_before).round().max(0.0) as u64).min(requests),
         })
     }
 }

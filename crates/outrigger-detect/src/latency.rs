@@ -1,12 +1,12 @@
 //! Latency of a route against its own baseline.
 
 use crate::{
-    Interval, LatencySettings, LatencyShift, Quantiles, Shift, State, StateError, Verdict,
+    Ending, Interval, LatencySettings, LatencyShift, Quantiles, Shift, State, StateError, Verdict,
     baseline::Baseline,
     interval::{MAX_WIDTH, elapsed},
     quantile::interpolate,
     state::Signal,
-    tracker::{Episode, Rules, Sample, Tracker},
+    tracker::{Episode, Outcome, Rules, Sample, Tracker},
 };
 
 /// Finds routes that became slower than they use to be. One detector watches one route.
@@ -51,9 +51,11 @@ impl LatencyDetector {
     /// Takes in one interval and answers where the route stands.
     pub fn observe(&mut self, interval: &Interval<'_>) -> Verdict {
         if !interval.is_readable() {
-            return self.verdict(0.0);
+            return self.verdict(Outcome::default());
         }
+        let mut ended = None;
         if self.bounds != interval.bounds {
+            ended = self.tracker.episode().map(|_| Ending::Adopted);
             self.bounds.clear();
             self.bounds.extend_from_slice(interval.bounds);
             self.tracker = Tracker::new(interval.bounds.len() + 1);
@@ -81,17 +83,17 @@ impl LatencyDetector {
             objective: 0.0,
         };
         let (bounds, settings) = (&self.bounds, &self.settings);
-        let score = self.tracker.observe(&sample, &rules, |baseline, window, tail, youth| {
+        let outcome = self.tracker.observe(&sample, &rules, |baseline, window, tail, youth| {
             let ratio = settings.min_shift_ratio * (1.0 + youth);
             displacement(bounds, baseline, window, tail)
                 .is_some_and(|(before, during)| during - before >= settings.min_shift_seconds.max(ratio * before))
         });
-        self.verdict(score)
+        self.verdict(Outcome { ended: ended.or(outcome.ended), ..outcome })
     }
 
-    fn verdict(&self, score: f64) -> Verdict {
+    fn verdict(&self, Outcome { score, ended }: Outcome) -> Verdict {
         let shift = self.tracker.episode().map(|episode| Shift::Latency(self.shift(episode)));
-        Verdict { phase: self.tracker.phase(), score, shift }
+        Verdict { phase: self.tracker.phase(), score, shift, ended }
     }
 
     fn shift(&self, episode: &Episode) -> LatencyShift {
@@ -111,7 +113,8 @@ impl LatencyDetector {
             share_before,
             share_during: if requests > 0 { above / requests as f64 } else { 0.0 },
             requests,
-            affected: (above - requests as f64 * share_before).round().max(0.0) as u64,
+            // Floating point rounds huge counts, and may round them up.
+            affected: ((above - requests as f64 * share_before).round().max(0.0) as u64).min(requests),
             added_seconds: (episode.spent - requests as f64 * baseline.mean()).max(0.0),
         }
     }

@@ -47,7 +47,7 @@ pub use latency::LatencyDetector;
 pub use quantile::quantile;
 pub use settings::{ErrorSettings, LatencySettings, Pace};
 pub use state::{State, StateError};
-pub use verdict::{ErrorShift, LatencyShift, Phase, Quantiles, Shift, Verdict};
+pub use verdict::{Ending, ErrorShift, LatencyShift, Phase, Quantiles, Shift, Verdict};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Pace, Phase,
+    Ending, Pace, Phase,
     baseline::Baseline,
     evidence::{Odds, surprise, term},
     history::{Block, History, WINDOWS},
@@ -84,6 +84,14 @@ pub(crate) struct Episode {
     share: f64,
 }
 
+/// What an interval led to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) score: f64,
+    /// Why the episode ended, if this interval ended it.
+    pub(crate) ended: Option<Ending>,
+}
+
 /// The strongest evidence of one look at the windows.
 #[derive(Clone, Copy, Debug)]
 struct Finding {
@@ -112,28 +120,50 @@ impl Tracker {
         self.episode.as_ref()
     }
 
-    /// Takes in an interval and returns the score. `matters` is asked about an excess that has passed all rules: given the
+    /// Takes in an interval. `matters` is asked about an excess that has passed all rules: given the
     /// tail counts of the window, the tail, and how young the baseline is (1 to 0), is the change worth an alarm?
     pub(crate) fn observe(
         &mut self,
         sample: &Sample<'_>,
         rules: &Rules<'_>,
         matters: impl Fn(&Baseline, &[u64], usize, f64) -> bool,
-    ) -> f64 {
+    ) -> Outcome {
         let requests = sample.tails.first().copied().unwrap_or(0);
         if sample.reset {
             self.grace = rules.pace.restart_grace_seconds.max(0.0);
             self.history.clear();
         }
         self.idle = if requests == 0 { self.idle + sample.seconds } else { 0.0 };
-        if let Some(episode) = &mut self.episode {
-            episode.seconds += sample.seconds;
-            if self.idle >= rules.pace.idle_seconds {
-                self.close();
-            } else if episode.seconds >= rules.pace.adopt_seconds {
-                *self = Self::new(self.baseline.width());
-            }
+        let expired = self.expire(sample.seconds, rules.pace);
+        let was_open = self.episode.is_some();
+        let score = self.take_in(sample, requests, rules, matters);
+        let recovered = (was_open && self.episode.is_none()).then_some(Ending::Recovered);
+        Outcome { score, ended: expired.or(recovered) }
+    }
+
+    /// Ends an episode that there is nothing more to learn about.
+    fn expire(&mut self, seconds: f64, pace: &Pace) -> Option<Ending> {
+        let episode = self.episode.as_mut()?;
+        episode.seconds += seconds;
+        if self.idle >= pace.idle_seconds {
+            self.close();
+            return Some(Ending::Idle { seconds: self.idle });
         }
+        if episode.seconds >= pace.adopt_seconds {
+            *self = Self::new(self.baseline.width());
+            return Some(Ending::Adopted);
+        }
+        None
+    }
+
+    /// Learns from an interval or judges it, and returns the score.
+    fn take_in(
+        &mut self,
+        sample: &Sample<'_>,
+        requests: u64,
+        rules: &Rules<'_>,
+        matters: impl Fn(&Baseline, &[u64], usize, f64) -> bool,
+    ) -> f64 {
         if self.grace > 0.0 {
             if requests > 0 {
                 self.grace -= sample.seconds;

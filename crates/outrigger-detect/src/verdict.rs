@@ -28,6 +28,24 @@ pub struct Verdict {
     pub score: f64,
     /// What moved: present exactly while the phase is [`Phase::Anomalous`], and brought up to date by every interval.
     pub shift: Option<Shift>,
+    /// Why the anomaly ended: present exactly in the one interval that ends it.
+    pub ended: Option<Ending>,
+}
+
+/// Why a route is no longer [`Phase::Anomalous`]. Only the first of these is good news.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Recent requests are like the baseline again.
+    Recovered,
+    /// It did not recover: after [`Pace::adopt_seconds`](crate::Pace::adopt_seconds), or because the histogram came with
+    /// other bounds, the route as it is now is learnt as the new normal.
+    Adopted,
+    /// Nobody knows: there were no requests for [`Pace::idle_seconds`](crate::Pace::idle_seconds).
+    Idle {
+        /// Seconds since the interval of the last request ended.
+        seconds: f64,
+    },
 }
 
 /// How a route differs from its baseline. `Display` says it in a sentence.

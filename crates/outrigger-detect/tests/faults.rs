@@ -4,7 +4,7 @@
 mod traffic;
 
 use fastrand::Rng;
-use outrigger_detect::{Interval, LatencyDetector, LatencySettings, LatencyShift, Phase, Shift, Verdict};
+use outrigger_detect::{Ending, Interval, LatencyDetector, LatencySettings, LatencyShift, Phase, Shift, Verdict};
 use traffic::{BOUNDS, Route, Watched};
 
 fn latency(verdict: &Verdict) -> LatencyShift {
@@ -32,6 +32,15 @@ fn intervals_to_find(tick: f64, rate: f64, fault: (f64, f64), change: impl Fn(&m
         seconds.unwrap_or_else(|| panic!("seed {seed} at {rate}/s and {tick} s was not found")) / tick
     };
     (0..100).map(find).collect()
+}
+
+/// Seconds until an anomaly ends, and the verdict that ends it.
+fn until_it_ends(watched: &mut Watched, limit: f64) -> (f64, Verdict) {
+    let steps = (limit / watched.tick) as usize;
+    (1..=steps)
+        .map(|step| (step as f64 * watched.tick, watched.step()))
+        .find(|(_, verdict)| verdict.ended.is_some())
+        .unwrap_or_else(|| panic!("no end within {limit} s"))
 }
 
 #[test]
@@ -147,7 +156,9 @@ fn an_anomaly_outlives_a_restart_and_ends_when_it_is_over() {
     watched.seconds_until(Phase::Anomalous, 60.0).unwrap();
     watched.route.fault = None;
     assert_eq!(watched.step_with(true).phase, Phase::Anomalous);
-    let seconds = watched.seconds_until(Phase::Calm, 120.0).unwrap();
+    let (seconds, verdict) = until_it_ends(&mut watched, 120.0);
+    assert_eq!((verdict.phase, verdict.ended), (Phase::Calm, Some(Ending::Recovered)));
+    assert_eq!(watched.step().ended, None, "it ends once");
     assert!(seconds <= 60.0, "recovered after {seconds} s");
 }
 
@@ -158,7 +169,9 @@ fn an_anomaly_without_traffic_closes() {
     watched.route.fault = Some((0.5, 0.2));
     watched.seconds_until(Phase::Anomalous, 60.0).unwrap();
     watched.route.rate = 0.0;
-    let seconds = watched.seconds_until(Phase::Calm, 400.0).unwrap();
+    let (seconds, verdict) = until_it_ends(&mut watched, 400.0);
+    assert_eq!((verdict.phase, verdict.ended), (Phase::Calm, Some(Ending::Idle { seconds: 300.0 })));
+    assert_eq!(watched.step().ended, None, "it ends once");
     assert!((295.0..=305.0).contains(&seconds), "closed after {seconds} s");
 }
 
@@ -168,7 +181,8 @@ fn what_stays_is_learnt() {
     watched.alarms_within(300.0);
     watched.route.fault = Some((0.5, 0.2));
     watched.seconds_until(Phase::Anomalous, 60.0).unwrap();
-    let seconds = watched.seconds_until(Phase::WarmingUp, 2.0 * 3600.0).unwrap();
+    let (seconds, verdict) = until_it_ends(&mut watched, 2.0 * 3600.0);
+    assert_eq!((verdict.phase, verdict.ended), (Phase::WarmingUp, Some(Ending::Adopted)));
     assert!((3500.0..=3700.0).contains(&seconds), "adopted after {seconds} s");
     assert_eq!(watched.alarms_within(1800.0), 0);
     assert_eq!(watched.step().phase, Phase::Calm);
@@ -181,6 +195,18 @@ fn warm_up_needs_time_and_requests() {
     assert!(warm_up(40.0, 1.0).unwrap() >= 40.0);
     assert!(warm_up(0.2, 1.0).unwrap() >= 300.0);
     assert_eq!(warm_up(0.01, 5.0), None);
+}
+
+#[test]
+fn other_bounds_end_an_anomaly_without_recovery() {
+    let mut watched = Watched::new(Route::new(3, 20.0), 1.0);
+    watched.alarms_within(300.0);
+    watched.route.fault = Some((0.5, 0.2));
+    watched.seconds_until(Phase::Anomalous, 60.0).unwrap();
+    let other = Interval { bounds: &[0.1, 1.0], delta: &[9, 9, 0], sum: 4.0, seconds: 1.0, reset: false };
+    let verdict = watched.detector.observe(&other);
+    assert_eq!((verdict.phase, verdict.ended), (Phase::WarmingUp, Some(Ending::Adopted)));
+    assert_eq!(watched.detector.observe(&other).ended, None);
 }
 
 #[test]
