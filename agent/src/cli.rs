@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::client::Client;
 use crate::config::keys;
 use crate::config::value::Value;
-use crate::config::{ConfigError, ConfigFile, Loaded, Settings, Sources};
+use crate::config::{ConfigError, ConfigFile, Loaded, Origin, Problem, Settings, Sources};
 use crate::run::Agent;
 
 /// Runs the program with the process' arguments and environment, and answers with its exit code: 0 for success, 1 for
@@ -97,7 +97,7 @@ struct RunArgs {
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
     /// The TOML file to read [default: none]
-    #[arg(long, value_name = "FILE", env = "OUTRIGGER_CONFIG")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
     config: Option<PathBuf>,
 }
 
@@ -122,26 +122,48 @@ impl RunArgs {
         flags
     }
 
-    fn settings(&self) -> Result<Settings, ConfigError> {
+    fn settings(&self, variables: &[(String, String)]) -> Result<Settings, ConfigError> {
         let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
+        let find = |name: &str| Some(variables.iter().find(|(variable, _)| variable == name)?.1.clone());
         // RUST_LOG is what Rust programs are usually told; ours and the flag say it more precisely.
-        let env = |name: &str| std::env::var(name).ok().or_else(|| fallback(name));
+        let fallback = |name: &str| if name == "OUTRIGGER_LOG" { find("RUST_LOG") } else { None };
+        let env = |name: &str| find(name).or_else(|| fallback(name));
         Ok(Loaded::load(&Sources { file, env: Some(&env), flags: self.flags() })?.settings)
     }
 }
 
-fn fallback(name: &str) -> Option<String> {
-    if name == "OUTRIGGER_LOG" { std::env::var("RUST_LOG").ok() } else { None }
+/// The environment as text. Strangers that are no UTF-8 are none of our business; our own are an error each.
+fn variables() -> Result<Vec<(String, String)>, ConfigError> {
+    let (mut variables, mut problems) = (Vec::new(), Vec::new());
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        // This one is a path, which may be any bytes, and is read as such.
+        if name == CONFIG_VARIABLE {
+            continue;
+        }
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with("OUTRIGGER_") || name.starts_with("OTEL_EXPORTER_OTLP_") => {
+                let message = "the value is not UTF-8; set it to plain text, or unset it".to_owned();
+                problems.push(Problem { origin: Origin::Env(name), key: None, message });
+            }
+            Err(_) => {}
+        }
+    }
+    if problems.is_empty() { Ok(variables) } else { Err(ConfigError { problems }) }
 }
 
+const CONFIG_VARIABLE: &str = "OUTRIGGER_CONFIG";
+
 fn run(args: Box<RunArgs>) -> ExitCode {
-    let settings = match args.settings() {
-        Ok(settings) => settings,
+    let read = variables().and_then(|variables| Ok((args.settings(&variables)?, variables)));
+    let (settings, variables) = match read {
+        Ok(read) => read,
         Err(error) => return fail(&error),
     };
     drop(args);
     log_to_stderr(&settings);
-    for warning in keys::doubts(&settings, std::env::vars()) {
+    for warning in keys::doubts(&settings, &variables) {
         tracing::warn!("{warning}");
     }
     let runtime = match runtime() {
@@ -202,7 +224,8 @@ async fn ask(url: &Uri) -> Result<(), String> {
 
 fn default_health_url() -> Result<Uri, String> {
     let mut listen = Settings::default().listen;
-    if let Ok(text) = std::env::var("OUTRIGGER_LISTEN") {
+    if let Some(text) = std::env::var_os("OUTRIGGER_LISTEN") {
+        let text = text.to_string_lossy();
         listen = text
             .parse()
             .map_err(|_| format!("OUTRIGGER_LISTEN: `{text}` is no address; write one such as 127.0.0.1:9465"))?;
@@ -213,7 +236,8 @@ fn default_health_url() -> Result<Uri, String> {
     format!("http://{listen}/-/healthy").parse().map_err(|_| format!("{listen} makes no URL; give one with --url"))
 }
 
-/// Two workers: one may parse a large page while the other answers probes.
+/// Two workers: one may parse a large page while the other answers probes. Host, processes and the bounded number of name
+/// lookups share the blocking threads, and leave room.
 fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build()
 }

@@ -3,6 +3,8 @@
 //! HTTP/1.1 over hyper-util, TLS by rustls with ring. It follows no redirects and reads no proxy variables: a sidecar
 //! talks to what it was told to talk to.
 
+mod resolver;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -15,16 +17,18 @@ use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
+use resolver::Resolver;
+
 /// A cheap handle on the shared connections.
 #[derive(Clone)]
 pub(crate) struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
 }
 
 impl Client {
     /// A client that can reach `uris`. The system's certificates are read only if one of them asks for TLS.
     pub(crate) fn new<'a>(uris: impl IntoIterator<Item = &'a Uri>) -> Result<Self, ClientError> {
-        let mut http = HttpConnector::new();
+        let mut http = HttpConnector::new_with_resolver(Resolver::new());
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));

@@ -7,6 +7,7 @@
 
 pub(crate) mod file;
 pub(crate) mod keys;
+mod range;
 pub(crate) mod value;
 
 use std::fmt;
@@ -19,7 +20,7 @@ use tracing_subscriber::filter::Targets;
 use crate::collect::scrape::Address;
 use crate::export::otlp::OtlpSettings;
 use keys::KEYS;
-use value::Value;
+use value::{Value, format_bytes, format_duration, within};
 
 /// The agent's settings, ready to use.
 ///
@@ -90,7 +91,54 @@ impl Settings {
     /// How long one scrape may take.
     #[must_use]
     pub fn scrape_timeout(&self) -> Duration {
-        self.scrape_timeout.unwrap_or(self.interval * 9 / 10)
+        self.scrape_timeout.unwrap_or(self.interval - self.interval / 10)
+    }
+
+    /// Whether an agent can work with these settings. Text was checked value by value when it was read, but whoever embeds
+    /// the agent writes fields, so [`Agent::bind`](crate::Agent::bind) asks this too.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let told = |(key, message)| Problem { origin: Origin::Code, key: Some(key), message };
+        let problems: Vec<_> = self.problems().into_iter().map(told).collect();
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Every key that no agent can work with, and how to put it right.
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let mut told = |key, message: String| problems.push((key, message));
+        let ranges = [
+            ("interval", within(self.interval, &range::INTERVAL, format_duration).err()),
+            ("scrape_timeout", within(self.scrape_timeout(), &range::SCRAPE_TIMEOUT, format_duration).err()),
+            ("page_limit", within(self.page_limit, &range::PAGE_LIMIT, format_bytes).err()),
+            ("series_limit", within(self.series_limit, &range::SERIES_LIMIT, |count| count.to_string()).err()),
+            ("route_limit", within(self.route_limit, &range::ROUTE_LIMIT, |count| count.to_string()).err()),
+            ("otlp.timeout", within(self.otlp.timeout, &range::OTLP_TIMEOUT, format_duration).err()),
+        ];
+        for (key, message) in ranges {
+            if let Some(message) = message {
+                told(key, message);
+            }
+        }
+        if self.scrape_timeout() > self.interval {
+            told("scrape_timeout", "is longer than `interval`, so scrapes would pile up; lower it".to_owned());
+        }
+        if !self.listen.ip().is_loopback() && !self.listen_unprotected {
+            let message = format!(
+                "{} can be reached from other machines and nothing there asks for a password; listen on 127.0.0.1, or say \
+                 `listen_unprotected = true` (--listen-unprotected) if the network around it is trusted",
+                self.listen
+            );
+            told("listen", message);
+        }
+        if self.targets.is_empty() {
+            told("targets", "the list is empty; name at least one target".to_owned());
+        }
+        for (index, target) in self.targets.iter().enumerate() {
+            if self.targets.iter().take(index).any(|earlier| earlier.label() == target.label()) {
+                told("targets", format!("{} stands twice; remove one", target.label()));
+            }
+        }
+        problems
     }
 }
 
@@ -154,7 +202,8 @@ impl Loaded {
             }
         }
         if problems.is_empty() {
-            loaded.check_together(&mut problems);
+            let found = loaded.settings.problems();
+            problems.extend(found.into_iter().map(|(key, message)| loaded.problem(key, message)));
         }
         if problems.is_empty() { Ok(loaded) } else { Err(ConfigError { problems }) }
     }
@@ -167,32 +216,10 @@ impl Loaded {
         }
     }
 
-    /// What only shows when two keys are seen together.
-    fn check_together(&self, problems: &mut Vec<Problem>) {
-        let settings = &self.settings;
-        if settings.scrape_timeout() > settings.interval {
-            problems
-                .push(self.problem("scrape_timeout", "is longer than `interval`, so scrapes would pile up; lower it"));
-        }
-        if !settings.listen.ip().is_loopback() && !settings.listen_unprotected {
-            let message = format!(
-                "{} can be reached from other machines and nothing there asks for a password; listen on 127.0.0.1, or say \
-                 `listen_unprotected = true` (--listen-unprotected) if the network around it is trusted",
-                settings.listen
-            );
-            problems.push(self.problem("listen", &message));
-        }
-        for (index, target) in settings.targets.iter().enumerate() {
-            if settings.targets.iter().take(index).any(|earlier| earlier.label() == target.label()) {
-                problems.push(self.problem("targets", &format!("{} stands twice; remove one", target.label())));
-            }
-        }
-    }
-
-    fn problem(&self, key: &'static str, message: &str) -> Problem {
+    fn problem(&self, key: &'static str, message: String) -> Problem {
         let position = KEYS.iter().position(|entry| entry.name == key);
         let origin = position.and_then(|at| self.origins.get(at)).cloned().unwrap_or(Origin::Default);
-        Problem { origin, key: Some(key), message: message.to_owned() }
+        Problem { origin, key: Some(key), message }
     }
 }
 
@@ -220,12 +247,15 @@ pub(crate) enum Origin {
     Env(String),
     /// A flag of the command line.
     Flag(String),
+    /// The code of a program that embeds the agent.
+    Code,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Code => f.write_str("settings"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Whole(path) => write!(f, "{}", path.display()),
             Self::Env(name) | Self::Flag(name) => f.write_str(name),
@@ -251,7 +281,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin)?;
         match (&self.origin, self.key) {
-            (Origin::File { .. } | Origin::Default, Some(key)) => write!(f, "{key}: {}", self.message),
+            (Origin::File { .. } | Origin::Default | Origin::Code, Some(key)) => write!(f, "{key}: {}", self.message),
             _ => f.write_str(&self.message),
         }
     }
@@ -367,6 +397,51 @@ mod tests {
         let headers: Vec<_> =
             otlp.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(headers, [("a", "b c"), ("d", "e")]);
+    }
+
+    #[test]
+    fn no_error_repeats_a_header() {
+        let variables = ["OUTRIGGER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"];
+        for text in ["a=b,s3cret", "authorization: Bearer s3cret=", "a=s3cret%0A", "a=s3cret\n"] {
+            for variable in variables {
+                match load("", &[(variable, text)], &[]) {
+                    Ok(loaded) => assert!(!loaded.to_string().contains("s3cret"), "{loaded}"),
+                    Err(error) => {
+                        let error = error.to_string();
+                        assert!(error.starts_with(&format!("{variable}: ")) && !error.contains("s3cret"), "{error}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn settings_that_code_wrote_are_checked_like_those_of_a_file() {
+        let told = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            settings.check().map_err(|error| error.to_string()).err().unwrap_or_default()
+        };
+        assert_eq!(told(|_| {}), "");
+        assert_eq!(told(|settings| settings.listen.set_ip([127, 0, 0, 9].into())), "");
+        let listen = told(|settings| settings.listen.set_ip([0, 0, 0, 0].into()));
+        assert!(listen.starts_with("settings: listen: 0.0.0.0:9465 can be reached from other machines"), "{listen}");
+        let interval = told(|settings| settings.interval = Duration::ZERO);
+        assert!(interval.starts_with("settings: interval: 0s is out of range; choose 1s to 1m"), "{interval}");
+        let cases: [(&str, fn(&mut Settings)); 8] = [
+            ("interval", |settings| settings.interval = Duration::MAX),
+            ("scrape_timeout", |settings| settings.scrape_timeout = Some(Duration::ZERO)),
+            ("scrape_timeout", |settings| settings.scrape_timeout = Some(Duration::from_secs(6))),
+            ("otlp.timeout", |settings| settings.otlp.timeout = Duration::ZERO),
+            ("page_limit", |settings| settings.page_limit = 0),
+            ("series_limit", |settings| settings.series_limit = usize::MAX),
+            ("route_limit", |settings| settings.route_limit = 0),
+            ("targets", |settings| settings.targets.clear()),
+        ];
+        for (key, change) in cases {
+            let told = told(change);
+            assert!(told.starts_with(&format!("settings: {key}: ")), "{key} gave {told:?}");
+        }
     }
 
     #[test]

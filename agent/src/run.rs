@@ -21,7 +21,7 @@ use crate::client::Client;
 use crate::collect::host::{Host, HostCollector};
 use crate::collect::process::{ProcessCollector, Processes};
 use crate::collect::scrape::{Address, Scrape, scrape};
-use crate::config::Settings;
+use crate::config::{ConfigError, Settings};
 use crate::export::otlp::{Delivery, message};
 use crate::export::{html, page};
 use crate::health::Reading;
@@ -54,8 +54,11 @@ impl Agent {
     /// Takes the address that the settings name. Nothing is scraped yet.
     ///
     /// # Errors
-    /// The address is taken or is not one of this machine's, or TLS is asked for and the system has no certificates.
+    /// The settings are ones that no agent can work with, such as an address beyond loopback without
+    /// [`Settings::listen_unprotected`]; the address is taken or is not one of this machine's; TLS is asked for and the
+    /// system has no certificates.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
+        settings.check().map_err(StartError::Settings)?;
         let uris = settings.targets.iter().map(Address::uri).chain(&settings.otlp.endpoint);
         let client = Client::new(uris).map_err(|error| StartError::Tls { reason: error.to_string() })?;
         let wanted = settings.listen;
@@ -121,6 +124,8 @@ impl fmt::Debug for Agent {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The settings are out of range, or do not fit together.
+    Settings(ConfigError),
     /// The address could not be listened on.
     Listen {
         /// The address.
@@ -146,6 +151,7 @@ impl fmt::Display for StartError {
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; choose another address with --listen")
             }
+            Self::Settings(error) => error.fmt(f),
             Self::Tls { reason } => write!(f, "TLS cannot be used: {reason}"),
         }
     }
@@ -155,7 +161,8 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { error, .. } => Some(error),
-            Self::Tls { .. } => None,
+            // Its own words are the whole message already.
+            Self::Settings(_) | Self::Tls { .. } => None,
         }
     }
 }
@@ -332,4 +339,28 @@ fn note(collector: &str, last: &mut Option<Reading>, took: Duration, error: Opti
         _ => {}
     }
     *last = Some(Reading { success: error.is_none(), took });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_listens_beyond_loopback_without_being_told() {
+        let mut settings = Settings { listen: ([0, 0, 0, 0], 0).into(), ..Settings::default() };
+        let refused = Agent::bind(settings.clone()).await;
+        assert!(matches!(&refused, Err(StartError::Settings(_))), "{refused:?}");
+        settings.listen_unprotected = true;
+        Agent::bind(settings).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_interval_of_zero_is_an_error_and_no_panic() {
+        let settings = Settings { interval: Duration::ZERO, listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+        let refused = Agent::bind(settings).await.map(|agent| agent.local_addr()).unwrap_err();
+        assert_eq!(
+            refused.to_string().lines().next().unwrap(),
+            "settings: interval: 0s is out of range; choose 1s to 1m"
+        );
+    }
 }

@@ -1,9 +1,10 @@
 //! The agent's HTTP server: the page, `/metrics`, the API, and the probes.
 //!
 //! Handlers hold nothing. They ask the task that owns the state, through a bounded channel, and wait for at most
-//! [`PATIENCE`]. The number of connections and the time that each may idle are bounded.
+//! [`PATIENCE`]. The number of connections and the life of each are bounded.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use outrigger_exposition::Format;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -54,17 +55,39 @@ pub(crate) struct Desk {
 
 /// Questions that may wait for the owner.
 pub(crate) const MAX_QUERIES: usize = 16;
-/// Open connections; more wait in the system's backlog.
-const MAX_CONNECTIONS: usize = 64;
 /// How long a handler waits for the owner.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a connection may take to send a request's head, or wait between two requests.
-const IDLE: Duration = Duration::from_secs(70);
+
+/// What peers may take up.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Open connections; more wait in the system's backlog.
+    connections: usize,
+    /// How long a connection may take to send a request's head, or wait between two requests.
+    idle: Duration,
+    /// How long a connection may be used. A peer that does not read its answer would hold its place for ever.
+    lifetime: Duration,
+    /// How long the answer that is under way then may still take.
+    grace: Duration,
+}
+
+/// Peers that do not read lose their places within 20 s, so that a liveness probe that asks every 10 s and forgives twice,
+/// as Kubernetes' do, comes through before the agent is ended. A connection anew is cheap for all others.
+const BOUNDS: Bounds = Bounds {
+    connections: 64,
+    idle: Duration::from_secs(10),
+    lifetime: Duration::from_secs(15),
+    grace: Duration::from_secs(5),
+};
 
 /// Answers requests until it is dropped.
 pub(crate) async fn serve(listener: TcpListener, desk: Desk) -> Infallible {
+    serve_within(BOUNDS, listener, desk).await
+}
+
+async fn serve_within(bounds: Bounds, listener: TcpListener, desk: Desk) -> Infallible {
     let service = TowerToHyperService::new(router(desk));
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -81,14 +104,20 @@ pub(crate) async fn serve(listener: TcpListener, desk: Desk) -> Infallible {
         };
         let service = service.clone();
         connections.spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(IDLE)
-                .serve_connection(TokioIo::new(stream), service);
-            // A client that breaks off is no event.
-            let _ = connection.await;
+            serve_connection(bounds, stream, service).await;
             drop(permit);
         });
+    }
+}
+
+async fn serve_connection(bounds: Bounds, stream: TcpStream, service: TowerToHyperService<Router>) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(bounds.idle);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // A client that breaks off is no event, and one that is cut off has had its time.
+    if tokio::time::timeout(bounds.lifetime, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(bounds.grace, connection).await;
     }
 }
 
@@ -151,5 +180,52 @@ async fn ready(Shared(desk): Shared<Desk>) -> Response {
         (StatusCode::OK, "ready\n").into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the first tick is not complete\n").into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the sockets' buffers take in.
+    const PAGE_BYTES: usize = 16 << 20;
+
+    async fn ask(server: std::net::SocketAddr, path: &str) -> TcpStream {
+        let stream = TcpStream::connect(server).await.unwrap();
+        stream.writable().await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(stream.try_write(request.as_bytes()).unwrap(), request.len());
+        stream
+    }
+
+    #[tokio::test]
+    async fn peers_that_do_not_read_do_not_lock_probes_out() {
+        let brief = Duration::from_millis(100);
+        let bounds = Bounds { connections: 3, lifetime: brief, grace: brief, ..BOUNDS };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        let (queries, mut questions) = mpsc::channel::<Query>(MAX_QUERIES);
+        let (_pulse, pulse) = watch::channel(Pulse { ready: true, at: Instant::now() });
+        tokio::spawn(serve_within(bounds, listener, Desk { queries, pulse, interval: Duration::from_secs(60) }));
+        tokio::spawn(async move {
+            while let Some(query) = questions.recv().await {
+                let _ = query.reply.send("a".repeat(PAGE_BYTES));
+            }
+        });
+
+        let mut silent = Vec::new();
+        for _ in 0..bounds.connections {
+            let stream = ask(server, "/metrics").await;
+            // The answer is under way; this peer never takes it.
+            stream.readable().await.unwrap();
+            silent.push(stream);
+        }
+        let probe = ask(server, "/-/healthy").await;
+        let answered = tokio::time::timeout(Duration::from_secs(30), probe.readable()).await;
+        answered.expect("the probe is answered").unwrap();
+        let mut answer = [0; 15];
+        assert_eq!(probe.try_read(&mut answer).unwrap(), answer.len());
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        drop(silent);
     }
 }

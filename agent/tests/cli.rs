@@ -101,6 +101,29 @@ fn variables_are_read_and_flags_win() {
     assert!(wrong.log.starts_with("OUTRIGGER_INTERVAL: `often` is no duration"), "{}", wrong.log);
 }
 
+#[cfg(unix)]
+#[test]
+fn variables_that_are_no_text_stop_the_agent_only_if_they_are_its_own() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let no_text = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    let service = Service::start(&shop(1000, 0, 0));
+    let address = format!("127.0.0.1:{}", free_port());
+    let process = outrigger()
+        .args(["run", "--interval", "1s", "--listen", &address, "--target", &service.target])
+        .env("STRANGER", no_text)
+        .start();
+    process.wait_url(DEADLINE, &format!("http://{address}/-/ready"));
+
+    for name in ["OUTRIGGER_INTERVAL", "OTEL_EXPORTER_OTLP_HEADERS"] {
+        let finished = outrigger().arg("run").env(name, no_text).run(DEADLINE);
+        assert_eq!(finished.status.code(), Some(1));
+        assert_eq!(
+            finished.log.trim_end(),
+            format!("{name}: the value is not UTF-8; set it to plain text, or unset it")
+        );
+    }
+}
+
 #[test]
 fn health_is_an_exit_code() {
     let service = Service::start(&shop(1000, 0, 0));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::value::{Value, format_bytes};
-use super::{Env, Settings};
+use super::value::{Value, format_bytes, format_duration};
+use super::{Env, Settings, range};
 use crate::collect::scrape::Address;
 
 /// One key.
@@ -33,11 +33,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "targets",
         help: "what is scraped: host:port, host:port/path or a URL",
         set: |settings, value| {
-            let targets = value.list()?.iter().map(|text| text.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
-            if targets.is_empty() {
-                return Err("the list is empty; name at least one target".to_owned());
-            }
-            settings.targets = targets;
+            settings.targets = value.list()?.iter().map(|text| text.parse::<Address>()).collect::<Result<_, _>>()?;
             Ok(())
         },
         show: |settings| {
@@ -49,7 +45,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "interval",
         help: "time between two ticks, 1s to 60s",
         set: |settings, value| {
-            settings.interval = value.duration(Duration::from_secs(1), Duration::from_secs(60))?;
+            settings.interval = value.duration(range::INTERVAL)?;
             Ok(())
         },
         show: |settings| duration(settings.interval),
@@ -58,7 +54,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "scrape_timeout",
         help: "how long one scrape may take, at most the interval",
         set: |settings, value| {
-            settings.scrape_timeout = Some(value.duration(Duration::from_millis(10), Duration::from_secs(60))?);
+            settings.scrape_timeout = Some(value.duration(range::SCRAPE_TIMEOUT)?);
             Ok(())
         },
         show: |settings| duration(settings.scrape_timeout()),
@@ -67,7 +63,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "page_limit",
         help: "the most bytes that are read of one page",
         set: |settings, value| {
-            settings.page_limit = value.bytes(1 << 10, 1 << 30)?;
+            settings.page_limit = value.bytes(range::PAGE_LIMIT)?;
             Ok(())
         },
         show: |settings| quote(&format_bytes(settings.page_limit)),
@@ -76,7 +72,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "series_limit",
         help: "the most series that are kept of one target",
         set: |settings, value| {
-            settings.series_limit = value.count(100, 10_000_000)?;
+            settings.series_limit = value.count(range::SERIES_LIMIT)?;
             Ok(())
         },
         show: |settings| settings.series_limit.to_string(),
@@ -85,7 +81,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "route_limit",
         help: "the most routes that are watched on one target",
         set: |settings, value| {
-            settings.route_limit = value.count(1, 100_000)?;
+            settings.route_limit = value.count(range::ROUTE_LIMIT)?;
             Ok(())
         },
         show: |settings| settings.route_limit.to_string(),
@@ -138,7 +134,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "otlp.headers",
         help: "headers of each push, for example authorization",
         set: |settings, value| {
-            settings.otlp.headers = value.pairs()?.iter().map(header).collect::<Result<_, _>>()?;
+            settings.otlp.headers = value.pairs()?.iter().enumerate().map(header).collect::<Result<_, _>>()?;
             Ok(())
         },
         show: |settings| {
@@ -150,7 +146,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "otlp.timeout",
         help: "how long one push may take",
         set: |settings, value| {
-            settings.otlp.timeout = value.duration(Duration::from_millis(10), Duration::from_secs(120))?;
+            settings.otlp.timeout = value.duration(range::OTLP_TIMEOUT)?;
             Ok(())
         },
         show: |settings| duration(settings.otlp.timeout),
@@ -162,33 +158,33 @@ pub(crate) const KEYS: &[Key] = &[
 pub(crate) fn from_env(env: &Env<'_>) -> Vec<(usize, String, Value)> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let mut found = Vec::new();
-    let mut add = |key: &str, variable: &str, value: String| {
+    let mut add = |key: &str, variable: &str, value: Value| {
         if let Some(at) = KEYS.iter().position(|entry| entry.name == key) {
-            found.push((at, variable.to_owned(), Value::Text(value)));
+            found.push((at, variable.to_owned(), value));
         }
     };
     for (variable, is_base) in [("OTEL_EXPORTER_OTLP_ENDPOINT", true), ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", false)] {
         // The general variable names the base of all signals, the other one the full address of this one.
         if let Some(value) = env(variable) {
             let path = if is_base { METRICS_PATH } else { "" };
-            add("otlp.endpoint", variable, format!("{}{path}", value.trim_end_matches('/')));
+            add("otlp.endpoint", variable, Value::Text(format!("{}{path}", value.trim_end_matches('/'))));
         }
     }
     for variable in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"] {
         if let Some(value) = env(variable) {
-            add("otlp.headers", variable, percent_decode(&value));
+            add("otlp.headers", variable, Value::Encoded(value));
         }
     }
     for variable in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"] {
         if let Some(value) = env(variable) {
             // Standard timeouts are whole milliseconds.
-            add("otlp.timeout", variable, format!("{}ms", value.trim()));
+            add("otlp.timeout", variable, Value::Text(format!("{}ms", value.trim())));
         }
     }
     for key in KEYS {
         let variable = key.env();
         if let Some(value) = env(&variable) {
-            add(key.name, &variable, value);
+            add(key.name, &variable, Value::Text(value));
         }
     }
     found
@@ -196,7 +192,7 @@ pub(crate) fn from_env(env: &Env<'_>) -> Vec<(usize, String, Value)> {
 
 /// What in the environment is allowed but probably not meant: a variable that nearly is one of ours, or a protocol that the
 /// agent does not speak.
-pub(crate) fn doubts(settings: &Settings, vars: impl Iterator<Item = (String, String)>) -> Vec<String> {
+pub(crate) fn doubts(settings: &Settings, vars: &[(String, String)]) -> Vec<String> {
     let known: Vec<String> = KEYS.iter().map(Key::env).collect();
     let mut doubts = Vec::new();
     for (name, value) in vars {
@@ -209,8 +205,8 @@ pub(crate) fn doubts(settings: &Settings, vars: impl Iterator<Item = (String, St
             ));
         }
         // The library beside us has variables of its own, so a stranger is no mistake, but a near miss is.
-        if name.starts_with("OUTRIGGER_") && !known.contains(&name) {
-            let near = known.iter().find(|ours| strsim::damerau_levenshtein(ours, &name) <= 2);
+        if name.starts_with("OUTRIGGER_") && !known.contains(name) {
+            let near = known.iter().find(|ours| strsim::damerau_levenshtein(ours, name) <= 2);
             doubts.extend(near.map(|ours| format!("{name} is not read; did you mean {ours}?")));
         }
     }
@@ -258,8 +254,10 @@ fn endpoint(text: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-fn header((name, value): &(String, String)) -> Result<(HeaderName, HeaderValue), String> {
-    let header = HeaderName::try_from(name.as_str()).map_err(|_| format!("`{name}` is no header name"))?;
+/// A header of a push. What should be a name may hold a secret if the pair was written wrongly, so it is not repeated.
+fn header((index, (name, value)): (usize, &(String, String))) -> Result<(HeaderName, HeaderValue), String> {
+    let header = HeaderName::try_from(name.as_str())
+        .map_err(|_| format!("pair {} does not begin with the name of a header; write name=value", index + 1))?;
     let mut value = HeaderValue::try_from(value.as_str())
         .map_err(|_| format!("the value of `{name}` has characters that no header can carry"))?;
     value.set_sensitive(true);
@@ -280,32 +278,12 @@ fn log_filter(text: &str) -> Result<tracing_subscriber::filter::Targets, String>
     text.parse().map_err(|_| wrong())
 }
 
-/// Undoes `%20` and its like; what is no such escape stays as it is.
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).filter(|_| *first == b'%');
-        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn duration(duration: Duration) -> String {
-    quote(&humantime::format_duration(duration).to_string())
+    quote(&format_duration(duration))
 }
 
 #[cfg(test)]
@@ -346,9 +324,8 @@ mod tests {
 
     #[test]
     fn near_misses_in_the_environment_are_doubted_and_strangers_are_not() {
-        let of = |settings: &Settings, name: &str, value: &str| {
-            doubts(settings, std::iter::once((name.to_owned(), value.to_owned())))
-        };
+        let of =
+            |settings: &Settings, name: &str, value: &str| doubts(settings, &[(name.to_owned(), value.to_owned())]);
         let mut settings = Settings::default();
         assert_eq!(
             of(&settings, "OUTRIGGER_TARGET", "x"),
@@ -360,12 +337,5 @@ mod tests {
         assert!(of(&settings, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").is_empty(), "nothing is pushed");
         settings.otlp.endpoint = Some(Uri::from_static("http://c:4317/v1/metrics"));
         assert_eq!(of(&settings, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").len(), 1);
-    }
-
-    #[test]
-    fn percent_decoding_leaves_other_text_alone() {
-        for (text, plain) in [("a%20b", "a b"), ("100%", "100%"), ("%zz", "%zz"), ("%é", "%é"), ("%2", "%2")] {
-            assert_eq!(percent_decode(text), plain);
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! A value as it was written, and what it can be read as.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// What stood behind a key, before anybody knows what it should be.
@@ -7,6 +8,8 @@ use std::time::Duration;
 pub(crate) enum Value {
     /// One value: a TOML scalar, a variable, a flag.
     Text(String),
+    /// `name=value,name=value` with names and values percent-encoded, as the OpenTelemetry variables have them.
+    Encoded(String),
     /// A TOML array, or a flag that was given several times.
     List(Vec<String>),
     /// A TOML table of scalars.
@@ -16,7 +19,7 @@ pub(crate) enum Value {
 impl Value {
     pub(crate) fn text(self) -> Result<String, String> {
         match self {
-            Self::Text(text) => Ok(text),
+            Self::Text(text) | Self::Encoded(text) => Ok(text),
             Self::List(_) => Err("a list stands here; write one value".to_owned()),
             Self::Table(_) => Err("a table stands here; write one value".to_owned()),
         }
@@ -26,25 +29,24 @@ impl Value {
     pub(crate) fn list(self) -> Result<Vec<String>, String> {
         match self {
             Self::List(list) => Ok(list),
-            Self::Text(text) => Ok(split(&text).map(str::to_owned).collect()),
+            Self::Text(text) | Self::Encoded(text) => Ok(split(&text).map(str::to_owned).collect()),
             Self::Table(_) => Err("a table stands here; write a list such as [\"a\", \"b\"]".to_owned()),
         }
     }
 
-    /// Pairs; one text is read as `name=value,name=value`.
+    /// Pairs; one text is read as `name=value,name=value`. Pairs may be secrets, so an error names only their place.
     pub(crate) fn pairs(self) -> Result<Vec<(String, String)>, String> {
+        // A comma or `=` that is encoded belongs to its value, so decoding comes after splitting.
+        let decode = if matches!(self, Self::Encoded(_)) { percent_decode } else { str::to_owned };
         let items = match self {
             Self::Table(pairs) => return Ok(pairs),
-            Self::List(list) => list,
-            Self::Text(text) => split(&text).map(str::to_owned).collect(),
+            other => other.list()?,
         };
-        items
-            .iter()
-            .map(|item| match item.split_once('=') {
-                Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
-                None => Err(format!("`{item}` has no `=`; write name=value")),
-            })
-            .collect()
+        let pair = |(index, item): (usize, &String)| match item.split_once('=') {
+            Some((name, value)) => Ok((decode(name.trim()), decode(value.trim()))),
+            None => Err(format!("pair {} has no `=`; write name=value", index + 1)),
+        };
+        items.iter().enumerate().map(pair).collect()
     }
 
     pub(crate) fn flag(self) -> Result<bool, String> {
@@ -55,24 +57,24 @@ impl Value {
         }
     }
 
-    pub(crate) fn count(self, least: usize, most: usize) -> Result<usize, String> {
+    pub(crate) fn count(self, range: RangeInclusive<usize>) -> Result<usize, String> {
         let text = self.text()?;
         let digits = text.replace('_', "");
         let number: usize = digits.parse().map_err(|_| format!("`{text}` is no whole number"))?;
-        within(number, least, most, |number| number.to_string())
+        within(number, &range, |number| number.to_string())
     }
 
-    pub(crate) fn duration(self, least: Duration, most: Duration) -> Result<Duration, String> {
+    pub(crate) fn duration(self, range: RangeInclusive<Duration>) -> Result<Duration, String> {
         let text = self.text()?;
         if text.parse::<f64>().is_ok() {
             return Err(format!("`{text}` has no unit; write a duration such as \"{}s\"", text.trim()));
         }
         let duration = humantime::parse_duration(text.trim())
             .map_err(|_| format!("`{text}` is no duration; write one such as \"5s\" or \"1m 30s\""))?;
-        within(duration, least, most, |duration| humantime::format_duration(duration).to_string())
+        within(duration, &range, format_duration)
     }
 
-    pub(crate) fn bytes(self, least: usize, most: usize) -> Result<usize, String> {
+    pub(crate) fn bytes(self, range: RangeInclusive<usize>) -> Result<usize, String> {
         let text = self.text()?;
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = text.split_at(digits);
@@ -85,7 +87,7 @@ impl Value {
         };
         let bytes = number.parse::<usize>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
         let bytes = bytes.ok_or_else(|| format!("`{text}` is no size; write one such as 64MiB"))?;
-        within(bytes, least, most, format_bytes)
+        within(bytes, &range, format_bytes)
     }
 }
 
@@ -99,12 +101,42 @@ pub(crate) fn format_bytes(bytes: usize) -> String {
     format!("{bytes}B")
 }
 
-fn within<T: PartialOrd + Copy>(value: T, least: T, most: T, show: impl Fn(T) -> String) -> Result<T, String> {
-    if (least..=most).contains(&value) {
+pub(crate) fn format_duration(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// The value if it lies in the range, else what to choose instead.
+pub(crate) fn within<T: PartialOrd + Copy>(
+    value: T,
+    range: &RangeInclusive<T>,
+    show: impl Fn(T) -> String,
+) -> Result<T, String> {
+    if range.contains(&value) {
         Ok(value)
     } else {
-        Err(format!("{} is out of range; choose {} to {}", show(value), show(least), show(most)))
+        let (least, most) = (show(*range.start()), show(*range.end()));
+        Err(format!("{} is out of range; choose {least} to {most}", show(value)))
     }
+}
+
+/// Undoes `%20` and its like; what is no such escape stays as it is.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).filter(|_| *first == b'%');
+        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn split(text: &str) -> impl Iterator<Item = &str> {
@@ -122,12 +154,12 @@ mod tests {
     #[test]
     fn sizes_are_read_and_shown_the_same() {
         for (written, bytes) in [("1MiB", 1 << 20), ("3 KiB", 3072), ("17", 17), ("2GiB", 2 << 30)] {
-            let read = text(written).bytes(1, usize::MAX).unwrap();
+            let read = text(written).bytes(1..=usize::MAX).unwrap();
             assert_eq!(read, bytes, "{written}");
-            assert_eq!(text(&format_bytes(read)).bytes(1, usize::MAX).unwrap(), bytes, "{written}");
+            assert_eq!(text(&format_bytes(read)).bytes(1..=usize::MAX).unwrap(), bytes, "{written}");
         }
-        assert!(text("99999999999999999999GiB").bytes(1, usize::MAX).is_err());
-        assert!(text("18446744073709551615GiB").bytes(1, usize::MAX).is_err());
+        assert!(text("99999999999999999999GiB").bytes(1..=usize::MAX).is_err());
+        assert!(text("18446744073709551615GiB").bytes(1..=usize::MAX).is_err());
     }
 
     #[test]
@@ -135,5 +167,21 @@ mod tests {
         assert_eq!(text("a, b,,").list().unwrap(), ["a", "b"]);
         assert_eq!(text("a=b=c").pairs().unwrap(), [("a".to_owned(), "b=c".to_owned())]);
         assert!(text("a").pairs().is_err());
+    }
+
+    #[test]
+    fn encoded_pairs_are_split_before_they_are_decoded() {
+        let pairs = |text: &str| Value::Encoded(text.to_owned()).pairs();
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(pairs("a=b%2Cc%3Dd, e=f%20g").unwrap(), [own("a", "b,c=d"), own("e", "f g")]);
+        assert_eq!(pairs("a%3Db=c").unwrap(), [own("a=b", "c")]);
+        assert_eq!(text("a=b%2Cc").pairs().unwrap(), [own("a", "b%2Cc")], "only the standard variables are encoded");
+    }
+
+    #[test]
+    fn percent_decoding_leaves_other_text_alone() {
+        for (text, plain) in [("a%20b", "a b"), ("100%", "100%"), ("%zz", "%zz"), ("%é", "%é"), ("%2", "%2")] {
+            assert_eq!(percent_decode(text), plain);
+        }
     }
 }

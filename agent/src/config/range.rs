@@ -1,0 +1,11 @@
+//! What the values of a key may be, wherever they come from.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+pub(crate) const SCRAPE_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
+pub(crate) const PAGE_LIMIT: RangeInclusive<usize> = 1 << 10..=1 << 30;
+pub(crate) const SERIES_LIMIT: RangeInclusive<usize> = 100..=10_000_000;
+pub(crate) const ROUTE_LIMIT: RangeInclusive<usize> = 1..=100_000;
+pub(crate) const OTLP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(120);
