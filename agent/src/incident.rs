@@ -1,8 +1,9 @@
 //! Incidents: what went wrong on a target, from the first anomalous route to the last one's recovery.
 //!
 //! At most one incident is open per target. It gathers the anomalous routes while it is open, the primary suspect (the
-//! one that cost its callers most time) first, and is resolved when all of them are calm. One that flares up again on the
-//! same route soon afterwards is opened again instead of being told twice. While a target is down nothing is known, so its
+//! one that cost its callers most time) first, and is resolved when none of them is anomalous any more; a route that did not
+//! recover, but was taken as the new normal or had no more requests, is told as such. An incident that flares up again on
+//! the same route soon afterwards is opened again instead of being told twice. While a target is down nothing is known, so its
 //! incident stays as it is and says so. The store keeps the last [`HISTORY`] incidents.
 
 #[cfg(test)]
