@@ -6,9 +6,10 @@
 //! not merely cancelled by the client. The alert rules count the same.
 //!
 //! - The first page tells nothing: what its counters hold happened before. A series that appears later has counted from
-//!   zero, so all of it is new.
-//! - A restart shows in falling counters or in another `process_start_time_seconds`. The interval is then marked, and holds
-//!   what was counted since the restart.
+//!   zero, so all of it is new; unless a limit may have kept it off the page before, then counting begins where it stands.
+//! - A series that was away for some pages and is back counts from where it stood, or from zero if it is lower now.
+//! - A restart shows in falling counters or in the start of the process, see [`SeriesTable::restarted`]. The interval is then
+//!   marked, and holds what was counted since the restart.
 //! - The length of an interval is the time between two scrapes that worked, so a missed scrape makes a longer one.
 //! - All series of a route share its bounds; one with others is left out until the target restarts.
 
@@ -136,11 +137,10 @@ const MAX_INTERVALS: usize = 16;
 pub(crate) struct Routes {
     limit: usize,
     routes: HashMap<RouteKey, Route>,
-    /// What each series held at the last page, by its serial number.
+    /// What each series held at the last page that had it, by its identity.
     baselines: HashMap<u64, Baseline>,
     page: u64,
     read_at: Option<Instant>,
-    process_start: Option<f64>,
 }
 
 /// What a series held at the last page that had it.
@@ -163,7 +163,7 @@ struct Change {
 
 impl Routes {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, routes: HashMap::new(), baselines: HashMap::new(), page: 0, read_at: None, process_start: None }
+        Self { limit, routes: HashMap::new(), baselines: HashMap::new(), page: 0, read_at: None }
     }
 
     /// Takes in the page that `series` just read; it was scraped at `started`. [`Route::last`] is then the latest interval
@@ -171,17 +171,19 @@ impl Routes {
     pub(crate) fn update(&mut self, series: &SeriesTable, started: Instant) -> u64 {
         self.page += 1;
         let seconds = self.read_at.replace(started).map(|before| started.duration_since(before).as_secs_f64());
-        let restarted = self.has_restarted(series);
+        let family = http::SERVER_REQUEST_DURATION.name;
+        let (restarted, was_hidden) = (series.restarted(), series.was_hidden(family));
         let mut reset = restarted;
         let mut overflow: u64 = 0;
-        for point in series.family(http::SERVER_REQUEST_DURATION.name) {
+        for point in series.family(family) {
             let Data::Histogram(histogram) = &point.data else { continue };
-            let mut change = self.change(point, histogram, restarted);
+            let (mut change, was_on_last) = self.change(point, histogram, restarted);
             // Without a start time on the page, falling counters are the only sign of a restart. With one, they are the
             // exporter's own business: it dropped an idle series and made it anew.
-            reset |= change.fell && self.process_start.is_none();
-            if seconds.is_none() {
-                // The first page only tells where counting begins, and which routes there are.
+            reset |= change.fell && series.process_start().is_none();
+            if seconds.is_none() || (was_hidden && !was_on_last && !restarted) {
+                // The first page only tells where counting begins, and which routes there are. So does the first one
+                // after a page that a limit cut.
                 change.delta.fill(0);
                 change.sum = 0.0;
             }
@@ -207,19 +209,11 @@ impl Routes {
         self.routes.len()
     }
 
-    fn has_restarted(&mut self, series: &SeriesTable) -> bool {
-        let start = series.process_start();
-        let before = self.process_start;
-        self.process_start = start.or(before);
-        // Some exporters compute the start anew each time, from clocks that drift a little.
-        matches!((before, start), (Some(before), Some(start)) if (start - before).abs() > 1.5)
-    }
-
-    /// What a series counted since the last page.
-    fn change(&mut self, point: &Point, histogram: &Histogram, restarted: bool) -> Change {
+    /// What a series counted since the page that had it last, and whether that was the last page.
+    fn change(&mut self, point: &Point, histogram: &Histogram, restarted: bool) -> (Change, bool) {
         let counts: Vec<u64> = histogram.counts().collect();
         let now = Baseline { counts: counts.clone(), sum: histogram.sum, page: self.page };
-        let before = self.baselines.insert(point.serial, now).unwrap_or_default();
+        let before = self.baselines.insert(point.identity, now).unwrap_or_default();
         let is_known = !before.counts.is_empty();
         let fell = is_known
             && (counts.len() != before.counts.len() || counts.iter().zip(&before.counts).any(|(now, was)| now < was));
@@ -233,7 +227,9 @@ impl Routes {
             method: text(label::HTTP_REQUEST_METHOD, label::OTHER_METHOD),
             route: text(label::HTTP_ROUTE, label::UNMATCHED_ROUTE),
         };
-        Change { key, bounds: histogram.bounds().collect(), delta, sum, is_failure: is_failure(point), fell }
+        let change =
+            Change { key, bounds: histogram.bounds().collect(), delta, sum, is_failure: is_failure(point), fell };
+        (change, is_known && before.page + 1 == self.page)
     }
 
     /// Adds a series' change to its route. Answers the requests that found no room.
@@ -263,10 +259,23 @@ impl Routes {
         oldest.is_some_and(|key| self.routes.remove(&key).is_some())
     }
 
+    /// Forgets the series that have been absent longest, if there are too many.
+    fn forget_baselines(&mut self) {
+        let is_absent = |baseline: &&Baseline| baseline.page < self.page;
+        let surplus = self.baselines.values().filter(is_absent).count().saturating_sub(MAX_ABSENT);
+        if surplus == 0 {
+            return;
+        }
+        let mut oldest: Vec<_> = self.baselines.iter().map(|(identity, baseline)| (baseline.page, *identity)).collect();
+        oldest.sort_unstable();
+        for (_, identity) in oldest.into_iter().take(surplus) {
+            self.baselines.remove(&identity);
+        }
+    }
+
     /// Closes the interval of every route, also of those without a series on the page: they had no requests.
     fn finish(&mut self, seconds: Option<f64>, reset: bool) {
-        let page = self.page;
-        self.baselines.retain(|_, baseline| page - baseline.page <= KEEP_BASELINES);
+        self.forget_baselines();
         for route in self.routes.values_mut() {
             let mut interval = std::mem::take(&mut route.current);
             let Some(seconds) = seconds else { continue };
@@ -278,8 +287,8 @@ impl Routes {
     }
 }
 
-/// Pages that a vanished series is remembered for: at least as many as the table of series does.
-const KEEP_BASELINES: u64 = 12;
+/// Series that are remembered although they vanished. Each takes some 200 bytes.
+const MAX_ABSENT: usize = 2000;
 
 /// The sum of counts. Pages can claim anything, so it must not overflow.
 fn total(counts: &[u64]) -> u64 {
@@ -303,7 +312,7 @@ const CANCELLED: &str = "cancelled";
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::{Duration, UNIX_EPOCH};
 
     use outrigger_exposition::Format;
 
@@ -315,16 +324,21 @@ mod tests {
         series: SeriesTable,
         routes: Routes,
         now: Instant,
+        /// Seconds since the epoch.
+        clock: u64,
+        /// Samples that the limit cuts off the pages.
+        cut_samples: u64,
     }
 
     impl Target {
         fn new(limit: usize) -> Self {
-            Self { series: SeriesTable::new(1000), routes: Routes::new(limit), now: Instant::now() }
+            let (series, routes) = (SeriesTable::new(1000), Routes::new(limit));
+            Self { series, routes, now: Instant::now(), clock: 1000, cut_samples: 0 }
         }
 
         /// Scrapes a page with these series after `seconds`: labels, requests up to 100 ms, and all requests.
         fn scrape(&mut self, seconds: u64, start: Option<f64>, series: &[(&str, u64, u64)]) -> u64 {
-            let mut text = String::new();
+            let mut text = "up 1\n".to_owned();
             if let Some(start) = start {
                 text.push_str(&format!(
                     "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {start}\n"
@@ -340,9 +354,14 @@ mod tests {
                 text.push_str(&format!("http_server_request_duration_seconds_sum{{{labels}}} {}\n", *all as f64 * 0.1));
                 text.push_str(&format!("http_server_request_duration_seconds_count{{{labels}}} {all}\n"));
             }
+            self.read(seconds, text)
+        }
+
+        fn read(&mut self, seconds: u64, text: String) -> u64 {
             self.now += Duration::from_secs(seconds);
-            let page = Page { bytes: text.into_bytes(), format: Format::Text, cut_samples: 0 };
-            self.series.read(&page, SystemTime::now());
+            self.clock += seconds;
+            let page = Page { bytes: text.into_bytes(), format: Format::Text, cut_samples: self.cut_samples };
+            self.series.read(&page, UNIX_EPOCH + Duration::from_secs(self.clock), self.now);
             self.routes.update(&self.series, self.now)
         }
 
@@ -424,6 +443,78 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_makes_no_interval_of_a_lifetime() {
+        let mut target = Target::new(10);
+        target.scrape(5, Some(900.0), &[(OK, 5000, 5000)]);
+        target.clock += 3600;
+        target.scrape(5, Some(4500.0), &[(OK, 5003, 5003)]);
+        assert!(!target.last("/a").reset);
+        assert_eq!(target.last("/a").requests(), 3);
+    }
+
+    #[test]
+    fn a_series_that_was_away_counts_from_where_it_stood() {
+        let mut target = Target::new(10);
+        target.scrape(5, Some(900.0), &[(OK, 10, 10), (FAILED, 5000, 5000)]);
+        for _ in 0..40 {
+            target.scrape(5, Some(900.0), &[(OK, 10, 10)]);
+        }
+        target.scrape(5, Some(900.0), &[(OK, 10, 10), (FAILED, 5002, 5002)]);
+        assert_eq!((target.last("/a").requests(), target.last("/a").failed), (2, 2));
+    }
+
+    #[test]
+    fn what_a_limit_kept_off_the_page_is_not_new_when_it_is_let_back_in() {
+        let mut target = Target::new(10);
+        target.cut_samples = 15;
+        target.scrape(5, Some(900.0), &[]);
+        target.cut_samples = 0;
+        target.scrape(5, Some(900.0), &[(OK, 5000, 5000)]);
+        assert_eq!(target.last("/a").requests(), 0, "5000 is its whole life");
+        target.scrape(5, Some(900.0), &[(OK, 5004, 5004), (FAILED, 1, 1)]);
+        assert_eq!((target.last("/a").requests(), target.last("/a").failed), (5, 1));
+    }
+
+    #[test]
+    fn a_family_that_was_refused_is_not_new_when_it_is_let_back_in() {
+        let mut target = Target { series: SeriesTable::new(12), ..Target::new(10) };
+        let durations = |count: u64| {
+            format!(
+                "# TYPE http_server_request_duration_seconds histogram\n\
+                 http_server_request_duration_seconds_bucket{{{OK},le=\"+Inf\"}} {count}\n"
+            )
+        };
+        let many = |count: usize| (0..count).map(|n| format!("up{{n=\"{n}\"}} 1\n")).collect::<String>();
+        target.read(5, many(1) + &durations(10));
+        // More durations than the table holds, and nothing else that could go.
+        let series = (0..30)
+            .map(|n| format!("http_server_request_duration_seconds_bucket{{http_route=\"/{n}\",le=\"+Inf\"}} 5000\n"));
+        let series: Vec<_> = series.collect();
+        target.read(5, durations(11) + &series.concat());
+        for _ in 0..3 {
+            target.read(5, durations(11) + series[..9].concat().as_str());
+        }
+        let key = RouteKey { method: label::OTHER_METHOD.to_owned(), route: "/1".to_owned() };
+        assert_eq!(target.series.family(http::SERVER_REQUEST_DURATION.name).count(), 10, "it was let back in");
+        assert_eq!(
+            target.routes.get(&key).map(|route| route.window.iter().map(Interval::requests).max()),
+            Some(Some(0))
+        );
+    }
+
+    #[test]
+    fn vanished_series_are_not_remembered_without_end() {
+        let mut target = Target { series: SeriesTable::new(100_000), ..Target::new(10) };
+        for round in 0..3 {
+            let series: Vec<_> = (0..900).map(|n| format!("{OK},n=\"{round}_{n}\"")).collect();
+            let series: Vec<_> = series.iter().map(|labels| (labels.as_str(), 1, 1)).collect();
+            target.scrape(5, None, &series);
+        }
+        target.scrape(5, None, &[]);
+        assert_eq!(target.routes.baselines.len(), MAX_ABSENT);
+    }
+
+    #[test]
     fn an_idle_series_that_is_made_anew_is_no_restart() {
         let mut target = Target::new(10);
         target.scrape(5, Some(1000.0), &[(OK, 10, 10), (FAILED, 9, 9)]);
@@ -476,8 +567,7 @@ mod tests {
         let page = "# TYPE http_server_request_duration_seconds histogram\n".to_owned()
             + &format!("http_server_request_duration_seconds_bucket{{{OK},le=\"0.5\"}} 1\n")
             + &format!("http_server_request_duration_seconds_bucket{{{OK},le=\"+Inf\"}} 2\n");
-        target.series.read(&Page { bytes: page.into_bytes(), format: Format::Text, cut_samples: 0 }, SystemTime::now());
-        target.routes.update(&target.series, target.now + Duration::from_secs(5));
+        target.read(5, page);
         assert_eq!(target.route("/a").bounds, [0.5]);
         assert_eq!(target.last("/a").delta, [1, 1]);
         assert!(target.last("/a").reset);

@@ -10,12 +10,13 @@
 
 mod point;
 mod reader;
+mod start;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use outrigger_exposition::{Kind, LineError, parse};
 use outrigger_semconv::{http, process};
@@ -24,6 +25,7 @@ use crate::collect::scrape::Page;
 pub(crate) use point::{Data, Histogram, Point};
 use point::{Part, Slot};
 use reader::Reader;
+use start::ProcessStart;
 
 /// The series of one target.
 pub(crate) struct SeriesTable {
@@ -38,10 +40,14 @@ pub(crate) struct SeriesTable {
     free: Vec<usize>,
     /// Number of the last page that was read; a point that was not on it is stale.
     page: u64,
-    /// When the last and the last but one page were read.
+    /// When the last page was read: by the clock, and by one that nobody sets.
     read_at: Option<SystemTime>,
-    read_before: Option<SystemTime>,
-    next_serial: u64,
+    read_instant: Option<Instant>,
+    /// The last page that was cut at the size limit.
+    cut_page: Option<u64>,
+    /// A counter on the page at hand is lower than it was.
+    fell: bool,
+    start: ProcessStart,
 }
 
 /// A metric family of the target.
@@ -60,6 +66,8 @@ pub(crate) struct Family {
     refused: bool,
     /// Its samples on the current page that were not kept.
     refused_samples: usize,
+    /// The last page of which samples were not kept.
+    refused_page: Option<u64>,
 }
 
 impl Family {
@@ -94,19 +102,28 @@ impl SeriesTable {
             free: Vec::new(),
             page: 0,
             read_at: None,
-            read_before: None,
-            next_serial: 0,
+            read_instant: None,
+            cut_page: None,
+            fell: false,
+            start: ProcessStart::default(),
         }
     }
 
-    /// Reads a page that was scraped at `at`. A page without a single sample changes nothing but the summary.
-    pub(crate) fn read(&mut self, page: &Page, at: SystemTime) -> PageSummary {
+    /// Reads a page whose scrape began at `at`, which is `started` by the clock that nobody sets. A page without a single
+    /// sample changes nothing but the summary.
+    pub(crate) fn read(&mut self, page: &Page, at: SystemTime, started: Instant) -> PageSummary {
         self.page += 1;
+        self.fell = false;
         let mut reader = Reader::new(self, at);
         let parsed = parse(&page.bytes, page.format, &mut reader);
         let (dropped, first_bad_line) = reader.finish();
         if parsed.samples > 0 {
-            self.read_before = self.read_at.replace(at);
+            self.read_at = Some(at);
+            let before = self.read_instant.replace(started).unwrap_or(started);
+            self.start.update(self.told_start(), at, started.saturating_duration_since(before), self.fell);
+            if page.cut_samples > 0 {
+                self.cut_page = Some(self.page);
+            }
         } else {
             self.page -= 1;
         }
@@ -131,8 +148,27 @@ impl SeriesTable {
         self.points.iter().flatten().filter(move |point| Some(point.family) == id && point.page == self.page)
     }
 
-    /// The start of the target's process, in seconds since the epoch, if its page tells.
+    /// The start of the target's process, in seconds since the epoch, if its pages tell. It stays the same until the
+    /// process restarts, even if the clock is set.
     pub(crate) fn process_start(&self) -> Option<f64> {
+        self.start.kept
+    }
+
+    /// The last page came from another process than the one before, going by its start.
+    pub(crate) fn restarted(&self) -> bool {
+        self.start.restarted
+    }
+
+    /// The page before the last one may have had series of this family that were not kept, so a series that is new here is
+    /// not new at the target.
+    pub(crate) fn was_hidden(&self, name: &str) -> bool {
+        let family = self.family_ids.get(name).and_then(|id| self.families.get(*id));
+        let before = self.page.checked_sub(1);
+        before.is_some() && (self.cut_page == before || family.is_some_and(|family| family.refused_page == before))
+    }
+
+    /// The start that the last page tells.
+    fn told_start(&self) -> Option<f64> {
         let start = self.family(process::START_TIME.name).next()?;
         start.number().filter(|seconds| seconds.is_finite() && *seconds > 0.0)
     }
@@ -195,6 +231,7 @@ impl SeriesTable {
         let gone = self.slots.values().filter(|slot| slot.family == id).filter(is_new).count();
         family.refused = true;
         family.refused_samples = gone;
+        family.refused_page = Some(page);
         self.evict(|point, _| point.family == id);
         gone as u64
     }

@@ -76,19 +76,58 @@ impl Target {
     }
 
     fn read(&mut self, page: &Page, scrape: &Scrape) -> Result<(), String> {
-        let summary = self.series.read(page, scrape.at);
+        let summary = self.series.read(page, scrape.at, scrape.started);
         self.health.samples = summary.samples;
         self.health.bad_lines += summary.bad_lines;
         self.health.dropped.page_limit += page.cut_samples;
         self.health.dropped.series_limit += summary.dropped;
-        if summary.samples == 0
-            && let Some(first) = summary.first_bad_line
-        {
-            return Err(ScrapeError::NotMetrics(first).to_string());
+        if summary.samples == 0 {
+            let reason = match summary.first_bad_line {
+                Some(first) => first,
+                None if page.cut_samples > 0 => "all its samples stand behind the page limit".to_owned(),
+                None => "it has no samples".to_owned(),
+            };
+            return Err(ScrapeError::NotMetrics(reason).to_string());
         }
         let overflow = self.routes.update(&self.series, scrape.started);
         self.health.dropped.route_limit = self.health.dropped.route_limit.saturating_add(overflow);
         self.watches.observe(&self.routes);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant, SystemTime};
+
+    use outrigger_exposition::Format;
+
+    use super::*;
+
+    fn scrape(text: &str, cut_samples: u64) -> Scrape {
+        Scrape {
+            started: Instant::now(),
+            at: SystemTime::now(),
+            took: Duration::ZERO,
+            page: Ok(Page { bytes: text.as_bytes().to_vec(), format: Format::Text, cut_samples }),
+        }
+    }
+
+    #[test]
+    fn a_page_without_samples_is_a_failed_scrape() {
+        let mut target = Target::new(Address::default(), &Settings::default());
+        assert!(target.absorb(&scrape("up 1\n", 0)));
+        for (text, cut, reason) in [
+            ("", 0, "no samples"),
+            ("# TYPE a gauge\n", 0, "no samples"),
+            ("", 9, "page limit"),
+            ("<html>\n", 0, "line 1"),
+        ] {
+            assert!(!target.absorb(&scrape(text, cut)), "{text:?} tells nothing new");
+            assert_eq!(target.health.up, Some(false));
+            let error = target.health.last_error.clone().unwrap();
+            assert!(error.starts_with("the page holds no metrics; ") && error.contains(reason), "{error}");
+        }
+        assert_eq!((target.health.successes, target.health.failures), (1, 4));
     }
 }

@@ -28,8 +28,8 @@ pub(super) enum Part {
 /// The value of a family for one label set.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
-    /// Never given twice, so that who remembers a point knows it again.
-    pub(crate) serial: u64,
+    /// A hash of family and labels, so that who remembers a point knows it again even after the table forgot it.
+    pub(crate) identity: u64,
     /// Labels without `le` and `quantile`, unescaped, in the order of the page.
     pub(crate) labels: Vec<(Box<str>, Box<str>)>,
     pub(crate) data: Data,

@@ -1,6 +1,7 @@
 //! The parser's visitor that writes a page into the table.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
 
 use outrigger_exposition::{Escaped, Kind, Labels, Sample, Visitor};
@@ -45,8 +46,10 @@ impl<'t> Reader<'t> {
     }
 
     fn refuse(&mut self, family: usize) -> Option<Slot> {
+        let page = self.table.page;
         if let Some(family) = self.table.families.get_mut(family) {
             family.refused_samples += 1;
+            family.refused_page = Some(page);
         }
         self.dropped += 1;
         None
@@ -117,9 +120,10 @@ impl<'t> Reader<'t> {
             Kind::Counter => Data::Counter(0.0),
             _ => Data::Gauge(0.0),
         };
-        table.next_serial += 1;
+        let mut hasher = DefaultHasher::new();
+        identity.hash(&mut hasher);
         let point = Point {
-            serial: table.next_serial,
+            identity: hasher.finish(),
             labels,
             data,
             timestamp_ms: None,
@@ -211,6 +215,7 @@ impl Visitor for Reader<'_> {
         point.timestamp_ms = sample.timestamp_ms;
         if point.set(slot.part, sample.value) {
             point.reset_at = before;
+            self.table.fell = true;
         }
     }
 

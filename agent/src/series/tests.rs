@@ -1,3 +1,4 @@
+use std::sync::OnceLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use outrigger_exposition::Format;
@@ -8,9 +9,15 @@ fn at(second: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(second)
 }
 
+/// The same on a clock that nobody sets.
+fn instant(second: u64) -> Instant {
+    static ZERO: OnceLock<Instant> = OnceLock::new();
+    *ZERO.get_or_init(Instant::now) + Duration::from_secs(second)
+}
+
 fn read(table: &mut SeriesTable, second: u64, text: &str) -> PageSummary {
     let format = if text.ends_with("# EOF\n") { Format::OpenMetrics } else { Format::Text };
-    table.read(&Page { bytes: text.as_bytes().to_vec(), format, cut_samples: 0 }, at(second))
+    table.read(&Page { bytes: text.as_bytes().to_vec(), format, cut_samples: 0 }, at(second), instant(second))
 }
 
 /// `name{labels} data` of every live point, sorted.
@@ -190,5 +197,35 @@ fn the_start_of_the_process_is_found() {
     read(&mut table, 1, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.7e9\n");
     assert_eq!(table.process_start(), Some(1.7e9));
     read(&mut table, 2, "process_start_time_seconds NaN\n");
-    assert_eq!(table.process_start(), None);
+    assert_eq!(table.process_start(), Some(1.7e9), "it stays what it was");
+}
+
+/// A page of a process that tells this start and has counted `jobs`, scraped at `wall`, `second` on the other clock.
+fn start_page(table: &mut SeriesTable, second: u64, wall: u64, start: u64, jobs: u64) -> (bool, Option<f64>) {
+    let text = format!("process_start_time_seconds {start}\n# TYPE jobs_total counter\njobs_total {jobs}\n");
+    let page = Page { bytes: text.into_bytes(), format: Format::Text, cut_samples: 0 };
+    table.read(&page, at(wall), instant(second));
+    (table.restarted(), table.process_start())
+}
+
+#[test]
+fn a_clock_that_is_set_is_no_restart() {
+    let mut table = SeriesTable::new(100);
+    assert_eq!(start_page(&mut table, 0, 5000, 4990, 1), (false, Some(4990.0)));
+    // An hour forward and two back: the exporter adds its start up from the boot time, which moves along.
+    assert_eq!(start_page(&mut table, 5, 8605, 8590, 2), (false, Some(4990.0)));
+    assert_eq!(start_page(&mut table, 10, 1410, 1390, 3), (false, Some(4990.0)));
+    // A start that was read once stands still.
+    assert_eq!(start_page(&mut table, 15, 9415, 1390, 4), (false, Some(4990.0)));
+    assert_eq!(start_page(&mut table, 75, 9475, 9460, 5), (true, Some(9460.0)), "younger than the last page");
+    assert_eq!(start_page(&mut table, 80, 9480, 9460, 6), (false, Some(9460.0)));
+}
+
+#[test]
+fn a_start_that_moved_and_a_counter_that_fell_are_a_restart_whatever_the_clocks_say() {
+    let mut table = SeriesTable::new(100);
+    start_page(&mut table, 0, 5000, 3000, 10);
+    // The target's clock is a quarter of an hour behind.
+    assert_eq!(start_page(&mut table, 5, 5005, 4104, 2), (true, Some(4104.0)));
+    assert_eq!(start_page(&mut table, 10, 5010, 4104, 1), (false, Some(4104.0)), "the same start is the same process");
 }

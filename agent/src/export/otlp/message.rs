@@ -16,9 +16,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
     ScopeMetrics, Sum, Summary, SummaryDataPoint, metric, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use outrigger_exposition::{Family, Value};
+use outrigger_exposition::{Family, Point, Value};
 use outrigger_semconv as semconv;
-use outrigger_semconv::{label, library};
+use outrigger_semconv::{label, library, process};
 
 use crate::collect::scrape::Address;
 use crate::series::{self, Data, SeriesTable};
@@ -31,8 +31,7 @@ pub(crate) struct Message {
 
 /// Everything on a target's last page, which was scraped at `at`.
 pub(crate) fn of_target(series: &SeriesTable, address: &Address, at: SystemTime) -> Message {
-    let process_start = series.process_start().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let process_start = process_start.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
+    let process_start = series.process_start().and_then(since_epoch_seconds);
     let mut metrics = Metrics::default();
     let mut resource = target_resource(address);
     for (family, point) in series.points() {
@@ -62,9 +61,9 @@ pub(crate) fn of_target(series: &SeriesTable, address: &Address, at: SystemTime)
     metrics.finish(resource)
 }
 
-/// The agent's own and derived series. `start` is the agent's.
+/// The agent's own and derived series. `start` is the agent's; what it read of another process counts since that one's.
 pub(crate) fn of_agent(families: &[Family], instance: &str, start: SystemTime, at: SystemTime) -> Message {
-    let times = Times { start: nanos(start), time: nanos(at) };
+    let starts = process_starts(families);
     let mut metrics = Metrics::default();
     for family in families {
         let name = match family.kind {
@@ -76,7 +75,10 @@ pub(crate) fn of_agent(families: &[Family], instance: &str, start: SystemTime, a
             help: family.help.as_deref().unwrap_or_default(),
             unit: family.unit.as_deref().unwrap_or_default(),
         };
+        let is_of_process = PROCESS_COUNTERS.contains(&name.as_str());
         for point in &family.points {
+            let process = target(point).filter(|_| is_of_process).and_then(|target| starts.get(target));
+            let times = Times { start: nanos(process.copied().unwrap_or(start).min(at)), time: nanos(at) };
             let labels = point.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
             match &point.value {
                 Value::Counter(value) => metrics.sum(known, labels, *value, times),
@@ -95,6 +97,25 @@ pub(crate) fn of_agent(families: &[Family], instance: &str, start: SystemTime, a
     resource.insert("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     resource.insert(INSTANCE.to_owned(), instance.to_owned());
     metrics.finish(resource)
+}
+
+/// What the system counts of a process since its start.
+const PROCESS_COUNTERS: [&str; 2] = [process::CPU_TIME.name, process::CPU_SECONDS.name];
+
+/// The start of each process that the agent reads, by its target.
+fn process_starts(families: &[Family]) -> BTreeMap<&str, SystemTime> {
+    let starts = families.iter().filter(|family| family.name == process::START_TIME.name);
+    let points = starts.flat_map(|family| &family.points);
+    points
+        .filter_map(|point| match point.value {
+            Value::Gauge(seconds) => Some((target(point)?, since_epoch_seconds(seconds)?)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn target(point: &Point) -> Option<&str> {
+    point.labels.iter().find(|of| of.name == label::TARGET).map(|of| of.value.as_str())
 }
 
 const INSTANCE: &str = "service.instance.id";
@@ -327,6 +348,10 @@ fn since_epoch(ms: i64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
 }
 
+fn since_epoch_seconds(seconds: f64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+}
+
 fn nanos(time: SystemTime) -> u64 {
     u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
@@ -335,8 +360,9 @@ fn nanos(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use crate::collect::scrape::Page;
-    use outrigger_exposition::Format;
+    use outrigger_exposition::{Format, Kind, Label};
     use prost::Message as _;
+    use std::time::Instant;
 
     const PAGE: &str = r#"
 # TYPE process_start_time_seconds gauge
@@ -366,7 +392,9 @@ latency_count 30
         let mut series = SeriesTable::new(1000);
         for (number, page) in pages.iter().enumerate() {
             let page = Page { bytes: page.as_bytes().to_vec(), format: Format::Text, cut_samples: 0 };
-            series.read(&page, at() - Duration::from_secs(10) * (pages.len() - 1 - number) as u32);
+            let number_back = (pages.len() - 1 - number) as u32;
+            let started = Instant::now() + Duration::from_secs(10) * number as u32;
+            series.read(&page, at() - Duration::from_secs(10) * number_back, started);
         }
         series
     }
@@ -442,6 +470,37 @@ latency_count 30
         assert_eq!(start(&[&page("5")]), 1_700_000_100, "nothing older is known");
         assert_eq!(start(&[&page("5"), &page("6")]), 1_700_000_090, "the first page");
         assert_eq!(start(&[&page("5"), &page("6"), &page("1")]), 1_700_000_090, "the page before the fall");
+    }
+
+    #[test]
+    fn the_start_stays_when_the_clock_is_set() {
+        let page = |start: u64, jobs: u64| {
+            format!("process_start_time_seconds {start}\n# TYPE jobs_total counter\njobs_total {jobs}\n")
+        };
+        let (_, metrics) = decoded(&[&page(1_700_000_000, 1), &page(1_699_996_400, 2)]);
+        let Some(metric::Data::Sum(sum)) = &metrics["jobs_total"].data else { panic!() };
+        assert_eq!(sum.data_points[0].start_time_unix_nano, 1_700_000_000_000_000_000);
+    }
+
+    #[test]
+    fn counters_of_a_process_start_with_it_and_others_with_the_agent() {
+        let labels = || vec![Label::new(label::TARGET, "shop:80")];
+        let family =
+            |name: &str, kind, value| Family { points: vec![Point::new(labels(), value)], ..Family::new(name, kind) };
+        let families = [
+            family("process_cpu_seconds", Kind::Counter, Value::Counter(5.0)),
+            family("outrigger_incidents", Kind::Counter, Value::Counter(1.0)),
+            family("process_start_time_seconds", Kind::Gauge, Value::Gauge(1_600_000_000.5)),
+        ];
+        let message = of_agent(&families, "127.0.0.1:9465", at() - Duration::from_secs(60), at());
+        let metrics = &message.request.resource_metrics[0].scope_metrics[0].metrics;
+        let start = |name: &str| {
+            let metric = metrics.iter().find(|metric| metric.name.starts_with(name)).unwrap();
+            let Some(metric::Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
+            sum.data_points[0].start_time_unix_nano
+        };
+        assert_eq!(start("process.cpu"), 1_600_000_000_500_000_000);
+        assert_eq!(start("outrigger"), 1_700_000_040_000_000_000);
     }
 
     #[test]
