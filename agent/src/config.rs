@@ -417,7 +417,8 @@ mod tests {
 
     #[test]
     fn settings_that_code_wrote_are_checked_like_those_of_a_file() {
-        let told = |change: fn(&mut Settings)| {
+        type Change = fn(&mut Settings);
+        let told = |change: Change| {
             let mut settings = Settings::default();
             change(&mut settings);
             settings.check().map_err(|error| error.to_string()).err().unwrap_or_default()
@@ -428,7 +429,7 @@ mod tests {
         assert!(listen.starts_with("settings: listen: 0.0.0.0:9465 can be reached from other machines"), "{listen}");
         let interval = told(|settings| settings.interval = Duration::ZERO);
         assert!(interval.starts_with("settings: interval: 0s is out of range; choose 1s to 1m"), "{interval}");
-        let cases: [(&str, fn(&mut Settings)); 8] = [
+        let cases: [(&str, Change); 8] = [
             ("interval", |settings| settings.interval = Duration::MAX),
             ("scrape_timeout", |settings| settings.scrape_timeout = Some(Duration::ZERO)),
             ("scrape_timeout", |settings| settings.scrape_timeout = Some(Duration::from_secs(6))),
