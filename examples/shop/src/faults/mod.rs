@@ -3,7 +3,7 @@
 //! - [`kind`] lists the faults and what may be asked of them.
 //! - [`switches`] knows which are on; each change goes to the [`truth`] file first.
 //! - [`api`] is the admin listener's side: `GET /faults`, `PUT` and `DELETE /faults/{name}`.
-//! - [`inject`] is the requests' side: one layer round the public routes.
+//! - [`inject()`] is the requests' side: one layer round the public routes.
 //!
 //! None of it is reachable from the public listener.
 
