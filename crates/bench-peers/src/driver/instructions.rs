@@ -1,0 +1,69 @@
+//! Instructions, counted by valgrind's callgrind: the same on a busy machine as on a quiet one.
+
+use super::{Workers, output};
+use bench_peers::Result;
+use std::process::Command;
+
+/// What is counted is the difference between two runs, one twice as long, so that starting up is in neither.
+const REQUESTS: u32 = 2_000;
+const OBSERVATIONS: u32 = 10_240;
+
+/// Prints a line for each scenario and contender.
+pub(crate) fn requests(workers: &Workers, names: &[String]) -> Result<()> {
+    let names = names_or(workers, names, "contender")?;
+    println!("{:<10}{:<28}{:>14}{:>12}", "scenario", "contender", "instructions", "over first");
+    for scenario in ["product", "mix"] {
+        let mut first = None;
+        for name in &names {
+            let figure = per_request(workers, name, scenario)?;
+            let over = figure - *first.get_or_insert(figure);
+            println!("{scenario:<10}{name:<28}{figure:>14.0}{over:>+12.0}");
+        }
+    }
+    Ok(())
+}
+
+/// Prints a line for each case. The loop around the observation is in the figure; the case `loop` is nothing else.
+pub(crate) fn observations(workers: &Workers, names: &[String]) -> Result<()> {
+    println!("{:<28}{:>14}", "observation", "instructions");
+    for name in names_or(workers, names, "observation")? {
+        println!("{name:<28}{:>14.1}", per_observation(workers, &name)?);
+    }
+    Ok(())
+}
+
+pub(crate) fn per_request(workers: &Workers, contender: &str, scenario: &str) -> Result<f64> {
+    per_one(REQUESTS, |count| callgrind(workers, "measured_requests", &["requests", contender, scenario, count]))
+}
+
+pub(crate) fn per_observation(workers: &Workers, case: &str) -> Result<f64> {
+    per_one(OBSERVATIONS, |count| callgrind(workers, "measured_observations", &["observe", case, count]))
+}
+
+fn per_one(count: u32, collect: impl Fn(&str) -> Result<f64>) -> Result<f64> {
+    let (short, long) = (collect(&count.to_string())?, collect(&(2 * count).to_string())?);
+    Ok((long - short) / f64::from(count))
+}
+
+fn callgrind(workers: &Workers, symbol: &str, arguments: &[&str]) -> Result<f64> {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    valgrind.arg(format!("--toggle-collect={symbol}")).arg(workers.worker()).args(arguments);
+    let (_, errors) = output(&mut valgrind)?;
+    let collected = errors.lines().find_map(|line| line.split_once("Collected :"));
+    let figure = collected.and_then(|(_, figure)| figure.trim().parse().ok());
+    match figure {
+        Some(0.0) | None => Err(format!("callgrind counted nothing within {symbol}:\n{errors}").into()),
+        Some(figure) => Ok(figure),
+    }
+}
+
+/// The given names, or all that are compiled in.
+fn names_or(workers: &Workers, names: &[String], kind: &str) -> Result<Vec<String>> {
+    if !names.is_empty() {
+        return Ok(names.to_vec());
+    }
+    let list = workers.run(&["list"])?;
+    let of_kind = list.lines().filter_map(|line| line.split_once('\t')).filter(|(of, _)| *of == kind);
+    Ok(of_kind.map(|(_, rest)| rest.split('\t').next().unwrap_or(rest).to_owned()).collect())
+}

@@ -1,0 +1,49 @@
+//! Starting the workers and reading what they say.
+
+pub(crate) mod instructions;
+
+use bench_peers::Result;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The compiled workers.
+pub(crate) struct Workers {
+    folder: PathBuf,
+}
+
+impl Workers {
+    /// Compiles them beside the running driver, so that one command is enough.
+    pub(crate) fn build(peers: bool) -> Result<Self> {
+        let driver = std::env::current_exe()?;
+        let folder = driver.parent().ok_or("the driver lies in no folder")?.to_owned();
+        let target = folder.parent().ok_or("the driver lies in no target folder")?;
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--release", "--quiet", "--bin", "worker", "--manifest-path"]);
+        cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).arg("--target-dir").arg(target);
+        if peers {
+            cargo.args(["--features", "peers"]);
+        }
+        let status = cargo.stdin(Stdio::null()).status().map_err(|error| format!("cannot start cargo: {error}"))?;
+        if status.success() { Ok(Self { folder }) } else { Err(format!("cargo build ended with {status}").into()) }
+    }
+
+    fn worker(&self) -> PathBuf {
+        self.folder.join("worker")
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
+        let (said, _) = output(Command::new(self.worker()).args(arguments))?;
+        Ok(said)
+    }
+}
+
+/// Standard output and standard error of a command that has to succeed.
+fn output(command: &mut Command) -> Result<(String, String)> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        return Ok((said, errors));
+    }
+    Err(format!("{command:?} ended with {}\n{errors}", output.status).into())
+}

@@ -1,0 +1,34 @@
+//! The driver: builds the workers, runs them, and prints what they say side by side.
+
+mod driver;
+
+use bench_peers::Result;
+use driver::{Workers, instructions};
+
+const USAGE: &str = "\
+usage: cargo run --release -- [--peers] <measure> [names]
+
+  list                          the contenders and the cases of single observations
+  instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
+  observations [cases]          instructions per observation (needs valgrind)
+
+--peers compiles the other libraries too.";
+
+fn main() -> Result<()> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let peers = arguments.first().is_some_and(|first| first == "--peers");
+    if peers {
+        arguments.remove(0);
+    }
+    let Some((measure, names)) = arguments.split_first() else {
+        return Err(USAGE.into());
+    };
+    let workers = Workers::build(peers)?;
+    match measure.as_str() {
+        "list" => print!("{}", workers.run(&["list"])?),
+        "instructions" => instructions::requests(&workers, names)?,
+        "observations" => instructions::observations(&workers, names)?,
+        _ => return Err(USAGE.into()),
+    }
+    Ok(())
+}
