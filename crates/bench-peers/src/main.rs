@@ -9,6 +9,7 @@ const USAGE: &str = "\
 usage: cargo run --release -- [--peers] <measure> [names]
 
   list                          the contenders and the cases of single observations
+  page <contender>              what it has recorded after ten requests
   instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
   observations [cases]          instructions per observation (needs valgrind)
 
@@ -26,6 +27,7 @@ fn main() -> Result<()> {
     let workers = Workers::build(peers)?;
     match measure.as_str() {
         "list" => print!("{}", workers.run(&["list"])?),
+        "page" => print!("{}", workers.run(&["page", names.first().ok_or(USAGE)?])?),
         "instructions" => instructions::requests(&workers, names)?,
         "observations" => instructions::observations(&workers, names)?,
         _ => return Err(USAGE.into()),

@@ -13,6 +13,7 @@ pub fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["list"] => list(),
+        ["page", contender] => page(contender)?,
         ["requests", contender, scenario, count] => requests(contender, scenario.parse()?, count.parse()?)?,
         ["observe", case, count] => observe(case, count.parse()?)?,
         _ => return Err(format!("what does {arguments:?} mean?").into()),
@@ -27,6 +28,18 @@ fn list() {
     for case in observations::all() {
         println!("observation\t{}", case.name);
     }
+}
+
+/// What a contender says after one round of requests: to see that it measures what it should.
+fn page(contender: &str) -> Result<()> {
+    let runtime = requests::runtime()?;
+    let _context = runtime.enter();
+    let service = (contenders::find(contender)?.build)()?;
+    let mut router = service.router.with_state(());
+    black_box(measured_requests(&runtime, &mut router, requests::Scenario::Mix, 8));
+    black_box(measured_requests(&runtime, &mut router, requests::Scenario::Unmatched, 2));
+    println!("{}", String::from_utf8_lossy(&(service.page)()));
+    Ok(())
 }
 
 fn requests(contender: &str, scenario: requests::Scenario, count: usize) -> Result<()> {

@@ -1,11 +1,23 @@
 //! Routers that differ in nothing but their metrics. To add one: a file here, and its line in [`all`].
 
+#[cfg(feature = "peers")]
+mod axum_prometheus;
 mod bare;
+#[cfg(feature = "peers")]
+mod exporter;
+#[cfg(feature = "peers")]
+mod opentelemetry;
 mod ours;
+#[cfg(feature = "peers")]
+mod prometheus;
+#[cfg(feature = "peers")]
+mod prometheus_client;
 
 use crate::Result;
 use axum::Router;
 use axum::extract::Path;
+#[cfg(feature = "peers")]
+use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 
@@ -42,6 +54,28 @@ pub fn all() -> Vec<Contender> {
         Contender { name: "outrigger", about: "the default layer", build: ours::default },
         Contender { name: "outrigger-headers", about: "until the headers", build: ours::until_headers },
         Contender { name: "outrigger-exporter", about: "over metrics-exporter-prometheus", build: ours::exporter },
+        #[cfg(feature = "peers")]
+        Contender { name: "axum-prometheus", about: "its BaseMetricLayer", build: axum_prometheus::default },
+        #[cfg(feature = "peers")]
+        Contender { name: "axum-prometheus-sizes", about: "with response sizes", build: axum_prometheus::sizes },
+        #[cfg(feature = "peers")]
+        Contender { name: "axum-otel-metrics", about: "has sizes always", build: opentelemetry::axum_otel_metrics },
+        #[cfg(feature = "peers")]
+        Contender {
+            name: "otel-tower",
+            about: "opentelemetry-instrumentation-tower, no tracing; has sizes always",
+            build: opentelemetry::tower,
+        },
+        #[cfg(feature = "peers")]
+        Contender { name: "prometheus", about: "by hand: HistogramVec, to the headers", build: prometheus::by_hand },
+        #[cfg(feature = "peers")]
+        Contender {
+            name: "prometheus-client",
+            about: "by hand: Family, to the headers",
+            build: prometheus_client::by_hand,
+        },
+        #[cfg(feature = "peers")]
+        Contender { name: "exporter", about: "by hand: histogram! macro, to the headers", build: exporter::by_hand },
     ]
 }
 
@@ -64,4 +98,11 @@ fn routes() -> Router {
 
 async fn product(Path(id): Path<u64>) -> &'static str {
     if id == 0 { "no such paddle" } else { "a paddle" }
+}
+
+/// The route's template, as those write it down who make their middleware by hand.
+#[cfg(feature = "peers")]
+fn template(request: &Request) -> String {
+    let path = request.extensions().get::<MatchedPath>();
+    path.map_or_else(|| "_unmatched".to_owned(), |path| path.as_str().to_owned())
 }
