@@ -4,7 +4,9 @@ use std::fmt::{self, Display, Write};
 
 use crate::cursor::Class;
 use crate::format::Format;
-use crate::model::{BucketExemplar, Exemplar, Family, Histogram, Kind, Label, Quantile, Summary, Value};
+use crate::model::{
+    BucketExemplar, Exemplar, Family, Histogram, Kind, Label, NativeHistogram, Quantile, Summary, Value,
+};
 use crate::write::{Bound, Float, Seconds, escaped};
 
 /// Writes families as a page, straight into a [`fmt::Write`].
@@ -93,7 +95,8 @@ impl<W: Write> Encoder<W> {
     /// let mut page = String::new();
     /// let mut encoder = Encoder::new(Format::OpenMetrics, &mut page);
     /// let header = Header { name: "wait_seconds", kind: Kind::Histogram, help: None, unit: Some("seconds") };
-    /// let value = ValueRef::Histogram { bounds: &[0.1, 1.0], counts: &[4, 2, 1], sum: Some(3.5), exemplars: &[] };
+    /// let (bounds, counts) = (&[0.1, 1.0], &[4, 2, 1]);
+    /// let value = ValueRef::Histogram { bounds, counts, sum: Some(3.5), exemplars: &[], native: None };
     /// encoder.begin(header)?.point([("pool", "main")].into_iter(), value, Extra::default())?;
     /// encoder.finish()?;
     /// assert_eq!(page, "\
@@ -109,13 +112,44 @@ impl<W: Write> Encoder<W> {
     /// # Ok::<(), outrigger_exposition::EncodeError>(())
     /// ```
     pub fn begin<'n>(&mut self, header: Header<'n>) -> Result<Points<'_, 'n, W>, EncodeError> {
+        let mut points = self.resume(header)?;
+        points.head(header.help, header.unit)?;
+        Ok(points)
+    }
+
+    /// More points of the family that [`Encoder::begin`] was last called for, with the same header. So a page can be
+    /// written in pieces: what has gathered in the writer is taken away ([`Encoder::get_mut`]) between two points.
+    ///
+    /// # Errors
+    /// The name is empty.
+    ///
+    /// ```
+    /// use outrigger_exposition::{Encoder, Extra, Format, Header, Kind, ValueRef};
+    ///
+    /// let header = Header { name: "workers", kind: Kind::Gauge, help: None, unit: None };
+    /// let mut encoder = Encoder::new(Format::Text, String::new());
+    /// encoder.begin(header)?.point([("pool", "a")].into_iter(), ValueRef::Number(3.0), Extra::default())?;
+    /// assert_eq!(std::mem::take(encoder.get_mut()), "# TYPE workers gauge\nworkers{pool=\"a\"} 3\n");
+    /// encoder.resume(header)?.point([("pool", "b")].into_iter(), ValueRef::Number(4.0), Extra::default())?;
+    /// assert_eq!(encoder.finish()?, "workers{pool=\"b\"} 4\n");
+    /// # Ok::<(), outrigger_exposition::EncodeError>(())
+    /// ```
+    pub fn resume<'n>(&mut self, header: Header<'n>) -> Result<Points<'_, 'n, W>, EncodeError> {
         let name = header.kind.family_name(header.name);
         if name.is_empty() {
             return Err(EncodeError::EmptyName);
         }
-        let mut points = Points { plain: Class::Metric.is_plain(name), encoder: self, name, kind: header.kind };
-        points.head(header.help, header.unit)?;
-        Ok(points)
+        Ok(Points { plain: Class::Metric.is_plain(name), encoder: self, name, kind: header.kind })
+    }
+
+    /// The writer, with what has been written to it since it was last emptied.
+    pub const fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    /// The writer, to take away what has been written so far.
+    pub const fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Ends the page, with `# EOF` in OpenMetrics, and gives the writer back.
@@ -158,6 +192,8 @@ pub enum ValueRef<'a> {
         sum: Option<f64>,
         /// Examples, ascending by bucket. OpenMetrics only.
         exemplars: &'a [BucketExemplar],
+        /// The same observations in exponential buckets; not in the text formats.
+        native: Option<&'a NativeHistogram>,
     },
     /// The value of a summary; the fields are those of [`Summary`].
     Summary {
@@ -176,9 +212,9 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
             &Value::Counter(number) | &Value::Gauge(number) | &Value::Unknown(number) => Self::Number(number),
             Value::Info => Self::Number(1.0),
             &Value::State(holds) => Self::Number(f64::from(u8::from(holds))),
-            Value::Histogram(Histogram { bounds, counts, sum, exemplars })
-            | Value::GaugeHistogram(Histogram { bounds, counts, sum, exemplars }) => {
-                Self::Histogram { bounds, counts, sum: *sum, exemplars }
+            Value::Histogram(Histogram { bounds, counts, sum, exemplars, native })
+            | Value::GaugeHistogram(Histogram { bounds, counts, sum, exemplars, native }) => {
+                Self::Histogram { bounds, counts, sum: *sum, exemplars, native: native.as_ref() }
             }
             Value::Summary(Summary { quantiles, sum, count }) => Self::Summary { quantiles, sum: *sum, count: *count },
         }
@@ -225,7 +261,7 @@ impl<W: Write> Points<'_, '_, W> {
             (Kind::Gauge | Kind::Unknown | Kind::Info | Kind::StateSet, ValueRef::Number(number)) => {
                 self.line(self.kind.value_suffix(), &line, Float(number))?;
             }
-            (Kind::Histogram | Kind::GaugeHistogram, ValueRef::Histogram { bounds, counts, sum, exemplars })
+            (Kind::Histogram | Kind::GaugeHistogram, ValueRef::Histogram { bounds, counts, sum, exemplars, .. })
                 if counts.len() == bounds.len() + 1 =>
             {
                 self.histogram(&line, bounds, counts, sum, exemplars)?;

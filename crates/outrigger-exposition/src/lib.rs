@@ -65,7 +65,10 @@ pub use format::Format;
 #[doc(hidden)]
 pub use fuzz::fuzz_one;
 pub use labels::{Labels, LabelsIter, MAX_LABELS};
-pub use model::{BucketExemplar, Exemplar, Family, Histogram, Kind, Label, Point, Quantile, Summary, Value};
+pub use model::{
+    BucketExemplar, Exemplar, Family, Histogram, Kind, Label, NativeBuckets, NativeHistogram, Point, Quantile, Summary,
+    Value,
+};
 pub use parse::{LineError, MAX_LINE, Parsed, Reason, Visitor, parse};
 pub use sample::{ExemplarRef, Sample};
 

@@ -198,6 +198,9 @@ pub struct Histogram {
     pub sum: Option<f64>,
     /// Examples of observations, ascending by bucket, at most one for each.
     pub exemplars: Vec<BucketExemplar>,
+    /// The same observations in exponential buckets. The text formats have no words for it: it is neither written there
+    /// nor read.
+    pub native: Option<NativeHistogram>,
 }
 
 impl Histogram {
@@ -206,6 +209,46 @@ impl Histogram {
     pub fn count(&self) -> u64 {
         self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
     }
+}
+
+/// Observations counted in buckets whose bounds grow by a constant factor, as Prometheus' native histograms are.
+///
+/// With `base = 2^(2^-schema)`, the positive bucket `i` counts what lies in `(base^(i-1), base^i]`, the negative bucket
+/// `i` what lies in `[-base^i, -base^(i-1))`, and the zero bucket whatever is closer to zero than its threshold or as
+/// close.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NativeHistogram {
+    /// The resolution, -4 to 8: each step doubles the number of buckets.
+    pub schema: i32,
+    /// The width of the zero bucket on either side of zero; not negative.
+    pub zero_threshold: f64,
+    /// Observations in the zero bucket.
+    pub zero_count: u64,
+    /// Observations above the zero bucket.
+    pub positive: NativeBuckets,
+    /// Observations below the zero bucket.
+    pub negative: NativeBuckets,
+}
+
+impl NativeHistogram {
+    /// The lowest and the highest [`NativeHistogram::schema`].
+    pub const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
+
+    /// The number of observations.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let counts = self.positive.counts.iter().chain(&self.negative.counts);
+        counts.fold(self.zero_count, |sum, &count| sum.saturating_add(count))
+    }
+}
+
+/// Neighbouring buckets of a [`NativeHistogram`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NativeBuckets {
+    /// The index of the bucket that `counts` begins with.
+    pub offset: i32,
+    /// Observations in each bucket, **not** cumulative, empty ones included.
+    pub counts: Vec<u64>,
 }
 
 /// An example of an observation in one bucket of a histogram.

@@ -56,6 +56,7 @@ fn a_histogram_in_full() {
                         BucketExemplar { bucket: 0, exemplar: exemplar(1e-6) },
                         BucketExemplar { bucket: 3, exemplar: exemplar(2e6) },
                     ],
+                    native: None,
                 }),
             )
         }],
@@ -101,7 +102,7 @@ fn created_only_on_request() {
 
 #[test]
 fn what_text_cannot_say() {
-    let buckets = Histogram { bounds: vec![], counts: vec![2], sum: Some(3.0), exemplars: vec![] };
+    let buckets = Histogram { bounds: vec![], counts: vec![2], sum: Some(3.0), exemplars: vec![], native: None };
     let families = [
         family("build", Kind::Info, vec![Point::new(vec![Label::new("v", "1")], Value::Info)]),
         family("on", Kind::StateSet, vec![Point::new(vec![Label::new("on", "a")], Value::State(true))]),

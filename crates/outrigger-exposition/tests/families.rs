@@ -44,7 +44,13 @@ fn a_histogram_counts_per_bucket() {
              wait_seconds_count{pool=\"a\"} 9\n",
             format,
         );
-        let value = Histogram { bounds: vec![0.1, 1.0], counts: vec![1, 3, 5], sum: Some(12.5), exemplars: vec![] };
+        let value = Histogram {
+            bounds: vec![0.1, 1.0],
+            counts: vec![1, 3, 5],
+            sum: Some(12.5),
+            exemplars: vec![],
+            native: None,
+        };
         assert_eq!(value.count(), 9);
         assert_eq!(
             read,
@@ -80,7 +86,13 @@ fn every_kind_of_openmetrics() {
     let page = include_str!("../corpus/openmetrics_all_kinds.txt");
     let read = families(page.as_bytes(), OpenMetrics);
     assert_eq!((problems(&read), read.parsed.bad_lines, read.parsed.eof), (vec![], 0, true));
-    let queue = Histogram { bounds: vec![512.0, 1e6], counts: vec![3, 1, 0], sum: Some(1024.0), exemplars: vec![] };
+    let queue = Histogram {
+        bounds: vec![512.0, 1e6],
+        counts: vec![3, 1, 0],
+        sum: Some(1024.0),
+        exemplars: vec![],
+        native: None,
+    };
     assert_eq!(
         outline(&read)[1..],
         [
@@ -123,8 +135,9 @@ fn exemplars_are_kept_where_openmetrics_has_them() {
 #[test]
 fn families_may_interleave_and_come_twice() {
     let read = families(include_bytes!("../corpus/interleaved.txt"), Text);
-    let histogram =
-        |counts, sum| Value::Histogram(Histogram { bounds: vec![1.0], counts, sum: Some(sum), exemplars: vec![] });
+    let histogram = |counts, sum| {
+        Value::Histogram(Histogram { bounds: vec![1.0], counts, sum: Some(sum), exemplars: vec![], native: None })
+    };
     assert_eq!(
         outline(&read),
         [
@@ -147,7 +160,7 @@ fn the_order_of_labels_and_buckets_means_nothing() {
          a_count{y=\"2\",x=\"1\"} 3\n",
         Text,
     );
-    let value = Histogram { bounds: vec![1.0, 2.0], counts: vec![1, 1, 1], sum: None, exemplars: vec![] };
+    let value = Histogram { bounds: vec![1.0, 2.0], counts: vec![1, 1, 1], sum: None, exemplars: vec![], native: None };
     assert_eq!(read[0].points, [Point::new(labels([("x", "1"), ("y", "2")]), Value::Histogram(value))]);
 }
 

@@ -128,7 +128,7 @@ fn point(name: &str, kind: Kind, index: usize, rng: &mut Rng) -> Point {
 fn histogram(rng: &mut Rng) -> Histogram {
     let bounds = vec![0.00001, 0.005, 0.25, 1.0, 10.0, 1_048_576.0];
     let counts = (0..=bounds.len()).map(|_| rng.u64(..1 << 40)).collect();
-    Histogram { bounds, counts, sum: Some(number(rng).abs()), exemplars: vec![] }
+    Histogram { bounds, counts, sum: Some(number(rng).abs()), exemplars: vec![], native: None }
 }
 
 fn hostile(rng: &mut Rng) -> String {

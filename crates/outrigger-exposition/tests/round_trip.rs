@@ -152,6 +152,7 @@ fn histogram(format: Format) -> impl Strategy<Value = Histogram> {
                     .filter_map(|(bucket, exemplar)| Some(BucketExemplar { bucket, exemplar: exemplar? }))
                     .filter(|_| format == Format::OpenMetrics)
                     .collect(),
+                native: None,
             },
         )
     })
