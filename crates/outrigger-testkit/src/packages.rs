@@ -12,6 +12,7 @@ pub const DEBIAN: &[(&str, &str)] = &[
     ("promtool", "prometheus"),
     ("prometheus-alertmanager", "prometheus-alertmanager"),
     ("chromium", "chromium"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Python packages of the OTLP receiver and of the strangers that read our pages, for the interpreter that [`python`](crate::python) finds.

@@ -1,5 +1,6 @@
 //! `cargo verify`: every check and every test, in the order in which they fail fastest.
 
+mod instructions;
 mod steps;
 mod tools;
 
@@ -57,6 +58,7 @@ const STEPS: &[Step] = &[
     Step { name: "deny", long: false, run: steps::deny },
     Step { name: "rules", long: false, run: steps::rules },
     Step { name: "size", long: false, run: steps::size },
+    Step { name: "instructions", long: false, run: instructions::gate },
     Step { name: "demo", long: false, run: steps::demo },
     Step { name: "package", long: false, run: steps::package },
     Step { name: "package-build", long: true, run: steps::package_build },

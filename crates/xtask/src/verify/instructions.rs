@@ -1,0 +1,128 @@
+//! What a request and an observation may cost, in instructions: `crates/bench-peers` counts, and this holds the figures.
+
+use super::Context;
+use crate::sh::{self, Result};
+use outrigger_testkit::{find_program, packages};
+use std::fmt::Write as _;
+use std::process::Command;
+
+/// One figure: how it is called in what the bench prints, what we want it to be, and what it has come to.
+struct Figure {
+    measure: &'static str,
+    name: &'static str,
+    goal: f64,
+    reached: f64,
+}
+
+const fn figure(measure: &'static str, name: &'static str, goal: f64, reached: f64) -> Figure {
+    Figure { measure, name, goal, reached }
+}
+
+/// Instructions over bare axum for a request. Whoever makes one cheaper lowers its last column.
+const FIGURES: &[Figure] = &[
+    figure("product", "outrigger", 1_750.0, 3_471.0),
+    figure("product", "outrigger-headers", 1_350.0, 3_100.0),
+    figure("product", "outrigger-exporter", 2_300.0, 3_470.0),
+    figure("mix", "outrigger", 1_750.0, 3_341.0),
+    figure("mix", "outrigger-headers", 1_350.0, 3_052.0),
+    figure("mix", "outrigger-exporter", 2_300.0, 3_340.0),
+];
+
+/// How far above what has been reached a figure may lie: a compiler's next release moves it a little.
+const MARGIN: f64 = 1.03;
+
+/// Counts with callgrind, which says the same on a busy machine as on a quiet one.
+pub(super) fn gate(context: &Context) -> Result<String> {
+    need_valgrind()?;
+    let mut names = vec!["bare"];
+    names.extend(FIGURES.iter().map(|figure| figure.name));
+    let said = sh::logged(bench().arg("instructions").args(unique(&names)), &context.logs.join("instructions.log"))?;
+    judge(FIGURES, &said)
+}
+
+fn bench() -> Command {
+    let mut command = sh::cargo();
+    command.args(["run", "--release", "--quiet", "--manifest-path", "crates/bench-peers/Cargo.toml", "--target-dir"]);
+    command.arg(sh::target_dir().join("bench-peers")).arg("--");
+    command
+}
+
+fn need_valgrind() -> Result<()> {
+    if find_program("valgrind").is_some() {
+        return Ok(());
+    }
+    let package = packages::debian("valgrind").unwrap_or("valgrind");
+    Err(format!("instructions are counted by valgrind: run `apt-get install {package}`").into())
+}
+
+fn unique<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut seen = Vec::new();
+    for name in names {
+        if !seen.contains(name) {
+            seen.push(*name);
+        }
+    }
+    seen
+}
+
+/// Holds what was printed against the figures. Every figure is shown, whether it holds or not.
+fn judge(figures: &[Figure], said: &str) -> Result<String> {
+    let mut table = format!("{:<10}{:<22}{:>8}{:>9}{:>8}\n", "", "instructions", "counted", "reached", "goal");
+    let mut exceeded = Vec::new();
+    for Figure { measure, name, goal, reached } in figures {
+        let counted = counted(said, measure, name).ok_or_else(|| format!("the bench printed no {measure} {name}"))?;
+        let verdict = if counted > reached * MARGIN {
+            exceeded.push(format!("{measure} {name}"));
+            "  EXCEEDED"
+        } else if counted * MARGIN < *reached {
+            "  better: lower what is recorded"
+        } else {
+            ""
+        };
+        _ = writeln!(table, "{measure:<10}{name:<22}{counted:>8.0}{reached:>9}{goal:>8}{verdict}");
+    }
+    if exceeded.is_empty() {
+        return Ok(table.trim_end().to_owned());
+    }
+    let margin = (MARGIN - 1.0) * 100.0;
+    Err(format!("{} cost over {margin:.0} % more than recorded\n{table}", exceeded.join(", ")).into())
+}
+
+/// The last column of the line that begins with these two words.
+fn counted(said: &str, measure: &str, name: &str) -> Option<f64> {
+    said.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some(measure) && words.next() == Some(name)).then(|| words.last()?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Figure, judge};
+
+    const SAID: &str = "scenario  contender  instructions  over first\nproduct bare 7000 +0\nproduct ours 8030 +1030\n";
+
+    fn judged(reached: f64) -> Result<String, String> {
+        judge(&[Figure { measure: "product", name: "ours", goal: 900.0, reached }], SAID)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_figure_may_be_three_per_cent_above_what_was_reached() {
+        assert!(judged(1_000.0).is_ok());
+        let error = judged(999.0).unwrap_err();
+        assert!(error.starts_with("product ours cost over 3 % more than recorded"), "{error}");
+    }
+
+    #[test]
+    fn a_gain_asks_to_be_recorded() {
+        assert!(!judged(1_050.0).unwrap().contains("lower what is recorded"));
+        assert!(judged(1_070.0).unwrap().contains("lower what is recorded"));
+    }
+
+    #[test]
+    fn a_figure_that_was_not_printed_is_an_error() {
+        let missing = [Figure { measure: "mix", name: "ours", goal: 1.0, reached: 1.0 }];
+        assert!(judge(&missing, SAID).is_err());
+    }
+}
