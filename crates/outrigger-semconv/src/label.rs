@@ -8,6 +8,12 @@ pub const HTTP_ROUTE: &str = "http_route";
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http_response_status_code";
 /// `http` or `https`.
 pub const URL_SCHEME: &str = "url_scheme";
+/// The host that a call went to, or [`OTHER`] past the cap; absent when the request named none.
+pub const SERVER_ADDRESS: &str = "server_address";
+/// The port that a call went to; absent when neither the request nor its scheme says.
+pub const SERVER_PORT: &str = "server_port";
+/// The kind of a call, where the caller gives it, such as `/products/{id}`.
+pub const URL_TEMPLATE: &str = "url_template";
 /// What failed, in few words: a status code, an error class, `cancelled`, `panic`; absent on success.
 pub const ERROR_TYPE: &str = "error_type";
 
@@ -63,6 +69,9 @@ pub const ALL: &[&str] = &[
     HTTP_ROUTE,
     HTTP_RESPONSE_STATUS_CODE,
     URL_SCHEME,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    URL_TEMPLATE,
     ERROR_TYPE,
     DB_SYSTEM_NAME,
     DB_OPERATION_NAME,
@@ -96,6 +105,9 @@ pub fn otel(label: &str) -> &str {
         HTTP_ROUTE => "http.route",
         HTTP_RESPONSE_STATUS_CODE => "http.response.status_code",
         URL_SCHEME => "url.scheme",
+        SERVER_ADDRESS => "server.address",
+        SERVER_PORT => "server.port",
+        URL_TEMPLATE => "url.template",
         ERROR_TYPE => "error.type",
         DB_SYSTEM_NAME => "db.system.name",
         DB_OPERATION_NAME => "db.operation.name",

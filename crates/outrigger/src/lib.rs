@@ -42,8 +42,10 @@
 //! | `http` | yes | [`http`]: a tower layer for request metrics; needs no runtime |
 //! | `process` | yes | [`process`]: CPU, memory, threads, descriptors |
 //! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
+//! | `client` | no | [`client`]: a tower layer for the calls that the service makes |
 //! | `moka` | no | [`MokaCache`](cache::MokaCache) |
 //! | `full` | no | all of these |
+//! | `reqwest-middleware` | no | the layer of [`client`] as a middleware of reqwest |
 //!
 //! [`cache::CacheMetrics`], for a cache of any kind, needs no feature.
 //!
@@ -78,6 +80,8 @@
 #[cfg(feature = "admin")]
 pub mod admin;
 pub mod cache;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "sqlx")]
 pub mod db;
 #[cfg(feature = "exporter")]
@@ -91,7 +95,7 @@ pub mod pool;
 #[cfg(feature = "process")]
 pub mod process;
 mod resource;
-#[cfg(any(feature = "http", feature = "sqlx"))]
+#[cfg(any(feature = "client", feature = "http", feature = "sqlx"))]
 mod series;
 
 #[cfg(feature = "exporter")]

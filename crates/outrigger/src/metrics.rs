@@ -33,6 +33,8 @@ struct Inner {
     /// `None` is the global recorder, whichever it is by then.
     recorder: Option<SharedRecorder>,
     page: Option<Page>,
+    #[cfg(feature = "client")]
+    client: crate::client::Series,
     #[cfg(feature = "http")]
     http: crate::http::Series,
     #[cfg(feature = "sqlx")]
@@ -109,9 +111,17 @@ impl Metrics {
     }
 
     /// Whether handles that are resolved now may be kept.
-    #[cfg_attr(not(any(feature = "http", feature = "sqlx")), allow(dead_code, reason = "its callers are features"))]
+    #[cfg_attr(
+        not(any(feature = "client", feature = "http", feature = "sqlx")),
+        allow(dead_code, reason = "its callers are features")
+    )]
     pub(crate) fn is_installed(&self) -> bool {
         self.resolve(|_| ()).lasting
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn client(&self) -> &crate::client::Series {
+        &self.inner.client
     }
 
     #[cfg(feature = "http")]
@@ -129,6 +139,8 @@ impl Metrics {
             inner: Arc::new(Inner {
                 recorder,
                 page,
+                #[cfg(feature = "client")]
+                client: crate::client::Series::default(),
                 #[cfg(feature = "http")]
                 http: crate::http::Series::default(),
                 #[cfg(feature = "sqlx")]

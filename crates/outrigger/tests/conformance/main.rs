@@ -8,6 +8,7 @@
 mod support;
 
 mod cache;
+mod client;
 mod db;
 mod http;
 mod page;
@@ -44,6 +45,11 @@ macro_rules! recorders {
                     outcomes_are_told_apart, requests_in_flight_are_seen_while_they_are, streams_are_timed_to_their_headers,
                     unmatched_paths_make_one_series, routes_are_templates_however_routers_are_put_together,
                     series_are_capped_and_the_rest_is_counted, settings_do_what_they_say,
+                },
+                client::{
+                    outcomes_are_told_apart, calls_in_flight_are_seen_while_they_are, labels_are_what_the_caller_says,
+                    addresses_are_capped_and_the_rest_is_counted, http_2_and_grpc_channels_are_counted_alike,
+                    reqwest_is_counted_too,
                 },
                 db::{
                     every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
