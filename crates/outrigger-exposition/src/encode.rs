@@ -7,7 +7,7 @@ use crate::format::Format;
 use crate::model::{
     BucketExemplar, Exemplar, Family, Histogram, Kind, Label, NativeHistogram, Quantile, Summary, Value,
 };
-use crate::write::{Bound, Float, Seconds, escaped};
+use crate::points::{Points, Scratch};
 
 /// Writes families as a page, straight into a [`fmt::Write`].
 ///
@@ -38,15 +38,16 @@ use crate::write::{Bound, Float, Seconds, escaped};
 /// ```
 #[derive(Debug)]
 pub struct Encoder<W> {
-    format: Format,
-    created: bool,
-    out: W,
+    pub(crate) format: Format,
+    pub(crate) created: bool,
+    pub(crate) out: W,
+    pub(crate) scratch: Scratch,
 }
 
 impl<W: Write> Encoder<W> {
     /// An encoder that writes to `out`, without creation times.
     pub const fn new(format: Format, out: W) -> Self {
-        Self { format, created: false, out }
+        Self { format, created: false, out, scratch: Scratch::new() }
     }
 
     /// Whether to write the creation times that points have, as `_created` samples. OpenMetrics only. Defaults to no:
@@ -97,7 +98,7 @@ impl<W: Write> Encoder<W> {
     /// let header = Header { name: "wait_seconds", kind: Kind::Histogram, help: None, unit: Some("seconds") };
     /// let (bounds, counts) = (&[0.1, 1.0], &[4, 2, 1]);
     /// let value = ValueRef::Histogram { bounds, counts, sum: Some(3.5), exemplars: &[], native: None };
-    /// encoder.begin(header)?.point([("pool", "main")].into_iter(), value, Extra::default())?;
+    /// encoder.begin(header)?.point([("pool", "main")], value, Extra::default())?;
     /// encoder.finish()?;
     /// assert_eq!(page, "\
     /// ## TYPE wait_seconds histogram
@@ -128,18 +129,14 @@ impl<W: Write> Encoder<W> {
     ///
     /// let header = Header { name: "workers", kind: Kind::Gauge, help: None, unit: None };
     /// let mut encoder = Encoder::new(Format::Text, String::new());
-    /// encoder.begin(header)?.point([("pool", "a")].into_iter(), ValueRef::Number(3.0), Extra::default())?;
+    /// encoder.begin(header)?.point([("pool", "a")], ValueRef::Number(3.0), Extra::default())?;
     /// assert_eq!(std::mem::take(encoder.get_mut()), "# TYPE workers gauge\nworkers{pool=\"a\"} 3\n");
-    /// encoder.resume(header)?.point([("pool", "b")].into_iter(), ValueRef::Number(4.0), Extra::default())?;
+    /// encoder.resume(header)?.point([("pool", "b")], ValueRef::Number(4.0), Extra::default())?;
     /// assert_eq!(encoder.finish()?, "workers{pool=\"b\"} 4\n");
     /// # Ok::<(), outrigger_exposition::EncodeError>(())
     /// ```
     pub fn resume<'n>(&mut self, header: Header<'n>) -> Result<Points<'_, 'n, W>, EncodeError> {
-        let name = header.kind.family_name(header.name);
-        if name.is_empty() {
-            return Err(EncodeError::EmptyName);
-        }
-        Ok(Points { plain: Class::Metric.is_plain(name), encoder: self, name, kind: header.kind })
+        Points::new(self, header)
     }
 
     /// The writer, with what has been written to it since it was last emptied.
@@ -232,177 +229,6 @@ pub struct Extra<'a> {
     pub exemplar: Option<&'a Exemplar>,
 }
 
-/// Writes the points of one family; made by [`Encoder::begin`].
-#[derive(Debug)]
-pub struct Points<'e, 'n, W> {
-    encoder: &'e mut Encoder<W>,
-    name: &'n str,
-    kind: Kind,
-    /// Whether the name needs no quotes.
-    plain: bool,
-}
-
-impl<W: Write> Points<'_, '_, W> {
-    /// Writes one point. Labels are pairs of name and value, each name once, without `le` and `quantile` where those
-    /// are the format's.
-    ///
-    /// # Errors
-    /// The value does not fit the family's kind, or a histogram has not one count more than bounds, and nothing of the
-    /// point was written; or `out` fails.
-    pub fn point<'l, L>(&mut self, labels: L, value: ValueRef<'_>, extra: Extra<'_>) -> Result<(), EncodeError>
-    where
-        L: Iterator<Item = (&'l str, &'l str)> + Clone,
-    {
-        let line = Line { labels, bound: None, timestamp_ms: extra.timestamp_ms, exemplar: None };
-        match (self.kind, value) {
-            (Kind::Counter, ValueRef::Number(number)) => {
-                self.line("_total", &Line { exemplar: extra.exemplar, ..line.clone() }, Float(number))?;
-            }
-            (Kind::Gauge | Kind::Unknown | Kind::Info | Kind::StateSet, ValueRef::Number(number)) => {
-                self.line(self.kind.value_suffix(), &line, Float(number))?;
-            }
-            (Kind::Histogram | Kind::GaugeHistogram, ValueRef::Histogram { bounds, counts, sum, exemplars, .. })
-                if counts.len() == bounds.len() + 1 =>
-            {
-                self.histogram(&line, bounds, counts, sum, exemplars)?;
-            }
-            (Kind::Summary, ValueRef::Summary { quantiles, sum, count }) => {
-                for &Quantile { quantile, value } in quantiles {
-                    self.line("", &Line { bound: Some(("quantile", quantile)), ..line.clone() }, Float(value))?;
-                }
-                if let Some(sum) = sum {
-                    self.line("_sum", &line, Float(sum))?;
-                }
-                if let Some(count) = count {
-                    self.line("_count", &line, count)?;
-                }
-            }
-            _ => return Err(self.wrong_value()),
-        }
-        if self.encoder.created
-            && self.encoder.format == Format::OpenMetrics
-            && matches!(self.kind, Kind::Counter | Kind::Histogram | Kind::Summary)
-            && let Some(created) = extra.created
-        {
-            self.line("_created", &line, Float(created))?;
-        }
-        Ok(())
-    }
-
-    fn histogram<'l, L>(
-        &mut self,
-        line: &Line<'_, L>,
-        bounds: &[f64],
-        counts: &[u64],
-        sum: Option<f64>,
-        exemplars: &[BucketExemplar],
-    ) -> fmt::Result
-    where
-        L: Iterator<Item = (&'l str, &'l str)> + Clone,
-    {
-        let mut exemplars = exemplars.iter().peekable();
-        let mut cumulative = 0_u64;
-        for (bucket, (&count, &bound)) in counts.iter().zip(bounds.iter().chain(&[f64::INFINITY])).enumerate() {
-            cumulative = cumulative.saturating_add(count);
-            let exemplar = exemplars.next_if(|example| example.bucket == bucket).map(|example| &example.exemplar);
-            self.line("_bucket", &Line { bound: Some(("le", bound)), exemplar, ..line.clone() }, cumulative)?;
-        }
-        let openmetrics = self.encoder.format == Format::OpenMetrics;
-        let (sum_suffix, count_suffix) =
-            if openmetrics && self.kind == Kind::GaugeHistogram { ("_gsum", "_gcount") } else { ("_sum", "_count") };
-        if let Some(sum) = sum {
-            self.line(sum_suffix, line, Float(sum))?;
-        }
-        // OpenMetrics wants the count if and only if there is a sum; text always has it.
-        if sum.is_some() || !openmetrics {
-            self.line(count_suffix, line, cumulative)?;
-        }
-        Ok(())
-    }
-
-    fn head(&mut self, help: Option<&str>, unit: Option<&str>) -> fmt::Result {
-        let format = self.encoder.format;
-        if let Some(help) = help {
-            self.comment("HELP")?;
-            // Quotes are escaped in OpenMetrics' help only.
-            escaped(&mut self.encoder.out, help.trim_end_matches('\r'), format == Format::OpenMetrics)?;
-            self.encoder.out.write_char('\n')?;
-        }
-        self.comment("TYPE")?;
-        let kind = match (format, self.kind) {
-            (Format::OpenMetrics, kind) => kind.as_str(),
-            (Format::Text, Kind::Unknown) => "untyped",
-            (Format::Text, Kind::Info | Kind::StateSet) => "gauge",
-            (Format::Text, Kind::GaugeHistogram) => "histogram",
-            (Format::Text, kind) => kind.as_str(),
-        };
-        writeln!(self.encoder.out, "{kind}")?;
-        if let Some(unit) = unit.filter(|unit| unit_fits(self.name, unit, self.kind)) {
-            self.comment("UNIT")?;
-            writeln!(self.encoder.out, "{unit}")?;
-        }
-        Ok(())
-    }
-
-    fn comment(&mut self, keyword: &str) -> fmt::Result {
-        // Text names a counter as its sample is named, OpenMetrics as the family is.
-        let suffix = if self.encoder.format == Format::Text { self.kind.value_suffix() } else { "" };
-        let Encoder { out, .. } = &mut *self.encoder;
-        write!(out, "# {keyword} ")?;
-        write_name(out, self.name, suffix, self.plain)?;
-        out.write_char(' ')
-    }
-
-    fn line<'l, L>(&mut self, suffix: &str, line: &Line<'_, L>, value: impl Display) -> fmt::Result
-    where
-        L: Iterator<Item = (&'l str, &'l str)> + Clone,
-    {
-        let Encoder { format, out, .. } = &mut *self.encoder;
-        let mut separator = '{';
-        if self.plain {
-            write_name(out, self.name, suffix, true)?;
-        } else {
-            out.write_char('{')?;
-            write_name(out, self.name, suffix, false)?;
-            separator = ',';
-        }
-        for (name, value) in line.labels.clone() {
-            out.write_char(separator)?;
-            separator = ',';
-            write_label(out, name, value)?;
-        }
-        if let Some((name, bound)) = line.bound {
-            write!(out, "{separator}{name}=\"{}\"", Bound(bound))?;
-            separator = ',';
-        }
-        out.write_str(if separator == ',' { "} " } else { " " })?;
-        write!(out, "{value}")?;
-        match (line.timestamp_ms, *format) {
-            (None, _) => {}
-            (Some(timestamp), Format::Text) => write!(out, " {timestamp}")?,
-            (Some(timestamp), Format::OpenMetrics) => write!(out, " {}", Seconds(timestamp))?,
-        }
-        if let Some(exemplar) = line.exemplar.filter(|exemplar| *format == Format::OpenMetrics && exemplar.fits()) {
-            write_exemplar(out, exemplar)?;
-        }
-        out.write_char('\n')
-    }
-
-    fn wrong_value(&self) -> EncodeError {
-        EncodeError::Value { family: self.name.to_owned(), kind: self.kind }
-    }
-}
-
-/// What a line has beside its name and number.
-#[derive(Clone)]
-struct Line<'a, L> {
-    labels: L,
-    /// The label that the format adds: `le` or `quantile`.
-    bound: Option<(&'static str, f64)>,
-    timestamp_ms: Option<i64>,
-    exemplar: Option<&'a Exemplar>,
-}
-
 /// Whether OpenMetrics lets a family have this unit.
 pub(crate) fn unit_fits(name: &str, unit: &str, kind: Kind) -> bool {
     let is_suffix = name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
@@ -410,38 +236,8 @@ pub(crate) fn unit_fits(name: &str, unit: &str, kind: Kind) -> bool {
     is_suffix && is_word && !matches!(kind, Kind::Info | Kind::StateSet)
 }
 
-fn label_pairs(labels: &[Label]) -> impl Iterator<Item = (&str, &str)> + Clone {
+pub(crate) fn label_pairs(labels: &[Label]) -> impl Iterator<Item = (&str, &str)> + Clone {
     labels.iter().map(|label| (label.name.as_str(), label.value.as_str()))
-}
-
-fn write_name(out: &mut impl Write, name: &str, suffix: &str, plain: bool) -> fmt::Result {
-    if plain {
-        out.write_str(name)?;
-        return out.write_str(suffix);
-    }
-    out.write_char('"')?;
-    escaped(out, name, true)?;
-    out.write_str(suffix)?;
-    out.write_char('"')
-}
-
-fn write_label(out: &mut impl Write, name: &str, value: &str) -> fmt::Result {
-    write_name(out, name, "", Class::Label.is_plain(name))?;
-    out.write_str("=\"")?;
-    escaped(out, value, true)?;
-    out.write_char('"')
-}
-
-fn write_exemplar(out: &mut impl Write, exemplar: &Exemplar) -> fmt::Result {
-    out.write_str(" # {")?;
-    for (index, (name, value)) in label_pairs(&exemplar.labels).enumerate() {
-        if index > 0 {
-            out.write_char(',')?;
-        }
-        write_label(out, name, value)?;
-    }
-    write!(out, "}} {}", Float(exemplar.value))?;
-    exemplar.timestamp_ms.map_or(Ok(()), |timestamp| write!(out, " {}", Seconds(timestamp)))
 }
 
 /// Why a page could not be written.

@@ -37,7 +37,8 @@
 //! # Ok::<(), outrigger_exposition::EncodeError>(())
 //! ```
 //!
-//! The crate does no I/O, starts nothing, and has no dependencies and no features.
+//! The crate does no I/O and starts nothing. Its two dependencies spell numbers, `itoa` whole ones and `zmij` the others:
+//! without them a histogram of twelve buckets takes half as many instructions more.
 
 #![deny(missing_docs)]
 
@@ -54,11 +55,12 @@ mod labels;
 mod model;
 mod number;
 mod parse;
+mod points;
 mod sample;
 mod scan;
 mod write;
 
-pub use encode::{EncodeError, Encoder, Extra, Header, Points, ValueRef};
+pub use encode::{EncodeError, Encoder, Extra, Header, ValueRef};
 pub use escape::Escaped;
 pub use families::{BadLine, Families, Limits, Problem, ProblemKind, families, families_within};
 pub use format::Format;
@@ -70,6 +72,7 @@ pub use model::{
     Value,
 };
 pub use parse::{LineError, MAX_LINE, Parsed, Reason, Visitor, parse};
+pub use points::Points;
 pub use sample::{ExemplarRef, Sample};
 
 /// The program of the README compiles and runs.

@@ -18,6 +18,18 @@ pub(crate) fn find_either(bytes: &[u8], one: u8, other: u8) -> Option<usize> {
     )
 }
 
+/// The position of the first backslash, line feed or, if `quotes`, double quote.
+#[inline]
+pub(crate) fn find_special(bytes: &[u8], quotes: bool) -> Option<usize> {
+    let quote = if quotes { b'"' } else { b'\\' };
+    let same = |word, needle| zeros(word ^ (ONES * u64::from(needle)));
+    find_by(
+        bytes,
+        |word| same(word, b'\\') | same(word, b'\n') | same(word, quote),
+        |byte| byte == b'\\' || byte == b'\n' || byte == quote,
+    )
+}
+
 #[inline(always)]
 fn find_by(bytes: &[u8], hits: impl Fn(u64) -> u64, is_hit: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, tail) = bytes.as_chunks::<8>();
@@ -27,7 +39,15 @@ fn find_by(bytes: &[u8], hits: impl Fn(u64) -> u64, is_hit: impl Fn(u8) -> bool)
             return Some(index * 8 + hits.trailing_zeros() as usize / 8);
         }
     }
-    tail.iter().position(|&byte| is_hit(byte)).map(|position| words.len() * 8 + position)
+    if tail.is_empty() {
+        return None;
+    }
+    // The last eight bytes, some of them for the second time, if there are eight.
+    if let Some((before, word)) = bytes.split_last_chunk::<8>() {
+        let hits = hits(u64::from_le_bytes(*word));
+        return (hits != 0).then(|| before.len() + hits.trailing_zeros() as usize / 8);
+    }
+    tail.iter().position(|&byte| is_hit(byte))
 }
 
 /// The high bit of every byte that is zero (Mycroft's test). Above the first such byte bits may be set wrongly, below
@@ -51,6 +71,10 @@ mod tests {
             assert_eq!(find(&bytes, b'\n'), bytes.iter().position(|&byte| byte == b'\n'), "{bytes:?}");
             let either = bytes.iter().position(|byte| b"\"\\".contains(byte));
             assert_eq!(find_either(&bytes, b'"', b'\\'), either, "{bytes:?}");
+            for (quotes, set) in [(true, &b"\"\\\n"[..]), (false, b"\\\n")] {
+                let special = bytes.iter().position(|byte| set.contains(byte));
+                assert_eq!(find_special(&bytes, quotes), special, "{bytes:?}");
+            }
         }
     }
 }

@@ -167,7 +167,7 @@ fn long_exemplars_are_left_out() {
     let mut encoder = Encoder::new(OpenMetrics, String::new());
     let header = Header { name: "a", kind: Kind::Counter, help: None, unit: None };
     let extra = Extra { exemplar: Some(&exemplar), ..Extra::default() };
-    encoder.begin(header).unwrap().point([].into_iter(), ValueRef::Number(1.0), extra).unwrap();
+    encoder.begin(header).unwrap().point([], ValueRef::Number(1.0), extra).unwrap();
     assert_eq!(encoder.finish().unwrap(), "# TYPE a counter\na_total 1\n# EOF\n");
 }
 

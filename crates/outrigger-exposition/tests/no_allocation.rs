@@ -1,4 +1,5 @@
-//! Reading a page through a visitor allocates nothing, bad lines included.
+//! Reading a page through a visitor allocates nothing, bad lines included. Nor does writing one, once the encoder has
+//! seen points as long.
 
 #![allow(unsafe_code, reason = "counting allocations takes an allocator of one's own")]
 
@@ -6,7 +7,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 
-use outrigger_exposition::{Format, LineError, Sample, Visitor, parse};
+use outrigger_exposition::{
+    BucketExemplar, EncodeError, Encoder, Exemplar, Extra, Format, Header, Kind, Label, LineError, Quantile, Sample,
+    ValueRef, Visitor, parse,
+};
 
 thread_local! {
     /// Of this thread alone: the test harness allocates on its own ones.
@@ -72,4 +76,42 @@ fn parsing_allocates_nothing() {
     let before = ALLOCATIONS.get();
     drop(black_box(Box::new(1)));
     assert_eq!(ALLOCATIONS.get() - before, 1, "the counter counts");
+}
+
+#[test]
+fn encoding_allocates_nothing() -> Result<(), EncodeError> {
+    let trace = Exemplar { labels: vec![Label::new("trace_id", "a\"b")], value: 0.3, timestamp_ms: Some(1) };
+    let exemplars = [BucketExemplar { bucket: 1, exemplar: trace.clone() }];
+    let histogram = |counts| ValueRef::Histogram {
+        bounds: &[0.1, 1.0],
+        counts,
+        sum: Some(1.1 + 2.2),
+        exemplars: &exemplars,
+        native: None,
+    };
+    let quantiles = [Quantile { quantile: 0.99, value: 1e-9 }];
+    let values = [
+        (Kind::Histogram, histogram(&[1, 2, 3])),
+        (Kind::Histogram, histogram(&[100_000, u64::MAX, 0])),
+        (Kind::Counter, ValueRef::Number(1e300)),
+        (Kind::Gauge, ValueRef::Number(-0.1)),
+        (Kind::Summary, ValueRef::Summary { quantiles: &quantiles, sum: Some(f64::NAN), count: Some(7) }),
+    ];
+    let labels = [("route", "/a\\b"), ("http.method", "\n"), ("empty", "")];
+    for format in [Format::Text, Format::OpenMetrics] {
+        for name in ["plain", "with.dots"] {
+            let mut encoder = Encoder::new(format, String::with_capacity(1 << 16)).with_created(true);
+            for round in 0..3 {
+                let before = ALLOCATIONS.get();
+                for (kind, value) in values {
+                    let header = Header { name, kind, help: Some("a\nb"), unit: Some("dots") };
+                    let extra = Extra { timestamp_ms: Some(1), created: Some(0.1), exemplar: Some(&trace) };
+                    encoder.begin(header)?.point(labels, value, extra)?;
+                }
+                assert!(round == 0 || ALLOCATIONS.get() == before, "{format:?} {name}");
+            }
+            assert!(encoder.finish()?.len() > 3000);
+        }
+    }
+    Ok(())
 }
