@@ -17,6 +17,15 @@ pub const URL_TEMPLATE: &str = "url_template";
 /// What failed, in few words: a status code, an error class, `cancelled`, `panic`; absent on success.
 pub const ERROR_TYPE: &str = "error_type";
 
+/// The numeric gRPC status, such as `14`, on responses whose content type is gRPC.
+pub const RPC_GRPC_STATUS_CODE: &str = "rpc_grpc_status_code";
+/// Classic names only: the request method.
+pub const METHOD: &str = "method";
+/// Classic names only: the route template.
+pub const ENDPOINT: &str = "endpoint";
+/// Classic names only: the status code; 499 when the client left before there was one, 500 after a panic.
+pub const STATUS: &str = "status";
+
 /// `postgresql`, `mysql`, `mariadb`, `sqlite`, `redis`, ...
 pub const DB_SYSTEM_NAME: &str = "db_system_name";
 /// The statement's verb in capitals, such as `SELECT`, or [`OTHER`].
@@ -73,6 +82,10 @@ pub const ALL: &[&str] = &[
     SERVER_PORT,
     URL_TEMPLATE,
     ERROR_TYPE,
+    RPC_GRPC_STATUS_CODE,
+    METHOD,
+    ENDPOINT,
+    STATUS,
     DB_SYSTEM_NAME,
     DB_OPERATION_NAME,
     DB_COLLECTION_NAME,
@@ -109,6 +122,7 @@ pub fn otel(label: &str) -> &str {
         SERVER_PORT => "server.port",
         URL_TEMPLATE => "url.template",
         ERROR_TYPE => "error.type",
+        RPC_GRPC_STATUS_CODE => "rpc.grpc.status_code",
         DB_SYSTEM_NAME => "db.system.name",
         DB_OPERATION_NAME => "db.operation.name",
         DB_COLLECTION_NAME => "db.collection.name",

@@ -24,6 +24,7 @@
 pub mod agent;
 pub mod buckets;
 pub mod cache;
+pub mod classic;
 pub mod db;
 pub mod http;
 pub mod label;
@@ -122,7 +123,7 @@ impl Metric {
 
 /// Every metric, group by group.
 pub const CATALOGUE: &[&[Metric]] =
-    &[http::ALL, db::ALL, cache::ALL, process::ALL, system::ALL, library::ALL, agent::ALL];
+    &[http::ALL, classic::ALL, db::ALL, cache::ALL, process::ALL, system::ALL, library::ALL, agent::ALL];
 
 /// All metrics in the order of the catalogue.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {

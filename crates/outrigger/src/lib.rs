@@ -97,6 +97,8 @@ pub mod process;
 mod resource;
 #[cfg(any(feature = "client", feature = "http", feature = "sqlx"))]
 mod series;
+#[cfg(feature = "http")]
+mod trace;
 
 #[cfg(feature = "exporter")]
 pub use self::exporter::{InstallError, install, prometheus_builder, standalone};

@@ -1,4 +1,4 @@
-//! The series of one histogram, found without asking the recorder, and capped.
+//! The series of one metric, capped: what is found here need not be asked of the recorder.
 //!
 //! A series has one label with an open set of values (the route, the collection: the row's name) and a rest whose
 //! values are closed sets (the key). Past the cap on series, new ones are folded into the row `_other` and counted.
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use ::metrics::{Counter, Histogram, Label};
+use ::metrics::{Counter, Histogram, Label, Recorder};
 use outrigger_semconv::{Metric, label, library};
 
 use crate::Metrics;
@@ -22,24 +22,56 @@ pub(crate) trait LabelSet: Copy + Eq + Hash {
     fn folded(self) -> Self;
 }
 
+/// What a series is written through.
+pub(crate) trait Instrument: Clone {
+    fn register(recorder: &dyn Recorder, metric: &Metric, labels: Vec<Label>) -> Self;
+    fn record(&self, value: f64);
+}
+
+impl Instrument for Histogram {
+    fn register(recorder: &dyn Recorder, metric: &Metric, labels: Vec<Label>) -> Self {
+        register_histogram(recorder, metric, labels)
+    }
+
+    fn record(&self, value: f64) {
+        Self::record(self, value);
+    }
+}
+
+/// Counts how often something was recorded.
+impl Instrument for Counter {
+    fn register(recorder: &dyn Recorder, metric: &Metric, labels: Vec<Label>) -> Self {
+        register_counter(recorder, metric, labels)
+    }
+
+    fn record(&self, _value: f64) {
+        self.increment(1);
+    }
+}
+
 /// All series of one histogram.
-pub(crate) struct Histograms<K> {
+pub(crate) type Histograms<K> = Table<K, Histogram>;
+
+/// All series of one metric.
+pub(crate) struct Table<K, I> {
     metric: &'static Metric,
     limit: usize,
-    rows: RwLock<HashMap<Box<str>, Arc<Row<K>>>>,
-    overflow: Arc<Row<K>>,
+    rows: RwLock<Rows<K, I>>,
+    overflow: Arc<Row<K, I>>,
     /// Series in `rows`; locked while one is added.
     count: Mutex<usize>,
     dropped: Late<Counter>,
 }
 
+type Rows<K, I> = HashMap<Box<str>, Arc<Row<K, I>>>;
+
 /// The series that share one value of the open label.
-pub(crate) struct Row<K> {
+pub(crate) struct Row<K, I = Histogram> {
     name: Box<str>,
-    series: RwLock<HashMap<K, Histogram>>,
+    series: RwLock<HashMap<K, I>>,
 }
 
-impl<K: LabelSet> Histograms<K> {
+impl<K: LabelSet, I: Instrument> Table<K, I> {
     pub(crate) fn new(metric: &'static Metric, limit: usize) -> Self {
         Self {
             metric,
@@ -52,7 +84,7 @@ impl<K: LabelSet> Histograms<K> {
     }
 
     /// The row of a name: its own, or the overflow row when there are as many rows as series are allowed.
-    pub(crate) fn row(&self, name: &str) -> Arc<Row<K>> {
+    pub(crate) fn row(&self, name: &str) -> Arc<Row<K, I>> {
         {
             let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(row) = rows.get(name) {
@@ -71,29 +103,32 @@ impl<K: LabelSet> Histograms<K> {
     }
 
     /// Records one observation.
-    pub(crate) fn record(&self, metrics: &Metrics, row: &Arc<Row<K>>, key: K, value: f64) {
-        if Arc::ptr_eq(row, &self.overflow) {
-            self.record_overflow(metrics, key, value);
-        } else if !row.record(key, value) {
-            self.record_first(metrics, row, key, value);
+    pub(crate) fn record(&self, metrics: &Metrics, row: &Arc<Row<K, I>>, key: K, value: f64) {
+        match self.handle(metrics, row, key) {
+            Some(handle) => handle.record(value),
+            None if metrics.is_installed() => self.record_overflow(metrics, key, value),
+            None => row.register(metrics, self.metric, key).handle.record(value),
         }
     }
 
-    fn record_first(&self, metrics: &Metrics, row: &Row<K>, key: K, value: f64) {
-        if !metrics.is_installed() {
-            return row.register(metrics, self.metric, key).handle.record(value);
+    /// The handle of a series, for callers who keep it. `None` while no recorder is installed, and for what goes to the
+    /// overflow row, where each observation is counted: [`record`](Self::record) knows the way.
+    pub(crate) fn handle(&self, metrics: &Metrics, row: &Arc<Row<K, I>>, key: K) -> Option<I> {
+        if Arc::ptr_eq(row, &self.overflow) {
+            return None;
+        }
+        let known = row.get(&key);
+        if known.is_some() || !metrics.is_installed() {
+            return known;
         }
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have added it while this one waited.
-        if row.record(key, value) {
-            return;
-        }
-        if *count >= self.limit {
-            drop(count);
-            return self.record_overflow(metrics, key, value);
+        let known = row.get(&key);
+        if known.is_some() || *count >= self.limit {
+            return known;
         }
         *count += 1;
-        row.add(metrics, self.metric, key).record(value);
+        Some(row.add(metrics, self.metric, key))
     }
 
     fn record_overflow(&self, metrics: &Metrics, key: K, value: f64) {
@@ -102,40 +137,30 @@ impl<K: LabelSet> Histograms<K> {
                 register_counter(recorder, &library::SERIES_DROPPED, vec![Label::new(label::METRIC, self.metric.name)])
             })
             .increment(1);
-        if self.overflow.record(key, value) {
-            return;
-        }
-        if !metrics.is_installed() {
-            return self.overflow.register(metrics, self.metric, key).handle.record(value);
+        if let Some(handle) = self.overflow.get(&key) {
+            return handle.record(value);
         }
         let key = if self.overflow.len() < OVERFLOW_SERIES { key } else { key.folded() };
         self.overflow.add(metrics, self.metric, key).record(value);
     }
 }
 
-impl<K: LabelSet> Row<K> {
+impl<K: LabelSet, I: Instrument> Row<K, I> {
     fn new(name: &str) -> Self {
         Self { name: name.into(), series: RwLock::default() }
     }
 
-    /// Records if the series is known.
-    fn record(&self, key: K, value: f64) -> bool {
-        match self.series.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            Some(histogram) => {
-                histogram.record(value);
-                true
-            }
-            None => false,
-        }
+    fn get(&self, key: &K) -> Option<I> {
+        self.series.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    fn add(&self, metrics: &Metrics, metric: &Metric, key: K) -> Histogram {
+    fn add(&self, metrics: &Metrics, metric: &Metric, key: K) -> I {
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
         series.entry(key).or_insert_with(|| self.register(metrics, metric, key).handle).clone()
     }
 
-    fn register(&self, metrics: &Metrics, metric: &Metric, key: K) -> Resolved<Histogram> {
-        metrics.resolve(|recorder| register_histogram(recorder, metric, key.labels(&self.name)))
+    fn register(&self, metrics: &Metrics, metric: &Metric, key: K) -> Resolved<I> {
+        metrics.resolve(|recorder| I::register(recorder, metric, key.labels(&self.name)))
     }
 
     fn len(&self) -> usize {

@@ -45,12 +45,24 @@ impl<B: Body> Body for ResponseBody<B> {
         let frame = ready!(in_flight.watch(|| this.inner.as_mut().poll_frame(cx)));
         let ended = match &frame {
             Some(Ok(frame)) => {
-                if let (Some(remaining), Some(data)) = (this.remaining.as_mut(), frame.data_ref()) {
-                    *remaining = remaining.saturating_sub(data.remaining() as u64);
-                }
                 // Waiting for `None` would be in vain: a server stops polling once it has all the bytes or the trailers,
                 // or is told that no more will come, and drops the body.
-                *this.remaining == Some(0) || frame.is_trailers() || this.inner.is_end_stream()
+                if let Some(data) = frame.data_ref() {
+                    let bytes = data.remaining() as u64;
+                    in_flight.sent(bytes);
+                    match this.remaining {
+                        Some(remaining) => {
+                            *remaining = remaining.saturating_sub(bytes);
+                            *remaining == 0
+                        }
+                        None => this.inner.is_end_stream(),
+                    }
+                } else {
+                    if let Some(trailers) = frame.trailers_ref() {
+                        in_flight.trailers(trailers);
+                    }
+                    true
+                }
             }
             Some(Err(_)) => {
                 in_flight.finish(Some(Failure::Body));

@@ -19,15 +19,15 @@ pin_project! {
     pub struct ResponseFuture<F> {
         // Dropped before `inner`, so that its clock does not include the inner future's own drop.
         in_flight: Option<InFlight>,
-        until_headers: bool,
         #[pin]
         inner: F,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, in_flight: InFlight, until_headers: bool) -> Self {
-        Self { in_flight: Some(in_flight), until_headers, inner }
+    /// Without bookkeeping, it only passes the response on.
+    pub(super) fn new(inner: F, in_flight: Option<InFlight>) -> Self {
+        Self { in_flight, inner }
     }
 }
 
@@ -47,7 +47,7 @@ where
         let in_flight = this.in_flight.take();
         Poll::Ready(match output {
             Ok(response) => Ok(match in_flight {
-                Some(in_flight) => follow_body(response, in_flight, *this.until_headers),
+                Some(in_flight) => follow_body(response, in_flight),
                 None => response.map(ResponseBody::unwatched),
             }),
             Err(error) => {
@@ -66,37 +66,44 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     }
 }
 
-fn follow_body<R: Body>(
-    response: Response<R>,
-    mut in_flight: InFlight,
-    until_headers: bool,
-) -> Response<ResponseBody<R>> {
+fn follow_body<R: Body>(response: Response<R>, mut in_flight: InFlight) -> Response<ResponseBody<R>> {
     let status = response.status();
-    let remaining = body_length(response.headers(), response.body());
-    in_flight.answered(status);
-
-    let upgraded = status == StatusCode::SWITCHING_PROTOCOLS
-        || (in_flight.method() == KnownMethod::CONNECT && status.is_success());
-    if until_headers || upgraded || is_event_stream(response.headers()) {
-        in_flight.finish(None);
-    }
-    // Servers drop these bodies without reading them: nothing is left to wait for.
-    let bodiless = in_flight.method() == KnownMethod::HEAD
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS);
-    if bodiless || remaining == Some(0) || response.body().is_end_stream() {
+    in_flight.answered(&response);
+    if is_bodiless(status, in_flight.method()) {
         in_flight.finish(None);
         return response.map(ResponseBody::unwatched);
     }
-    response.map(|inner| ResponseBody::new(inner, in_flight, remaining))
+    // Streams say neither how long they are nor, as a rule, that they are streams.
+    let length = response.body().size_hint().exact().or_else(|| {
+        if is_endless(&response, in_flight.method()) {
+            in_flight.finish(None);
+        }
+        announced_length(response.headers()).or_else(|| response.body().is_end_stream().then_some(0))
+    });
+    if length == Some(0) {
+        in_flight.finish(None);
+        return response.map(ResponseBody::unwatched);
+    }
+    response.map(|inner| ResponseBody::new(inner, in_flight, length))
 }
 
-/// How many bytes the server will send. It stops reading there, and may never see the body say that it has ended.
-fn body_length<R: Body>(headers: &HeaderMap, body: &R) -> Option<u64> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    announced.or_else(|| body.size_hint().exact())
+/// Servers drop these bodies without reading them: nothing is left to wait for.
+fn is_bodiless(status: StatusCode, method: KnownMethod) -> bool {
+    method == KnownMethod::HEAD
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS)
+}
+
+/// Whether the length of the body says nothing about the service: events, or a tunnel.
+fn is_endless<R>(response: &Response<R>, method: KnownMethod) -> bool {
+    method == KnownMethod::CONNECT && response.status().is_success() || is_event_stream(response.headers())
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
     let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// How many bytes the server will send. It stops reading there, and may never see the body say that it has ended.
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

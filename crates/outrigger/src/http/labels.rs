@@ -4,11 +4,13 @@ use ::http::Method;
 use ::metrics::Label;
 use outrigger_semconv::label;
 
+use super::custom::{CustomIndices, CustomValues};
+use super::grpc::GrpcStatus;
 use crate::series::LabelSet;
 
 /// A well-known method, or any other. An index into [`METHODS`], so that tables can be arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct KnownMethod(usize);
+pub(super) struct KnownMethod(u8);
 
 pub(super) const METHODS: [&str; 10] =
     [label::OTHER_METHOD, "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
@@ -19,15 +21,26 @@ impl KnownMethod {
     pub(super) const CONNECT: Self = Self(8);
 
     pub(super) fn of(method: &Method) -> Self {
-        METHODS.iter().position(|known| *known == method.as_str()).map_or(Self::OTHER, Self)
+        Self(match *method {
+            Method::GET => 1,
+            Method::POST => 2,
+            Method::PUT => 3,
+            Method::DELETE => 4,
+            Method::HEAD => 5,
+            Method::PATCH => 6,
+            Method::OPTIONS => 7,
+            Method::CONNECT => 8,
+            Method::TRACE => 9,
+            _ => 0,
+        })
     }
 
     pub(super) fn index(self) -> usize {
-        self.0
+        self.0.into()
     }
 
     pub(super) fn as_str(self) -> &'static str {
-        METHODS.get(self.0).copied().unwrap_or(label::OTHER_METHOD)
+        METHODS.get(self.index()).copied().unwrap_or(label::OTHER_METHOD)
     }
 }
 
@@ -48,6 +61,34 @@ impl Scheme {
     }
 }
 
+/// A status code, or a class of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Status(u16);
+
+impl Status {
+    pub(super) fn code(code: u16) -> Self {
+        Self(code)
+    }
+
+    pub(super) fn class_of(code: u16) -> Self {
+        Self(code / 100)
+    }
+
+    fn is_server_error(self) -> bool {
+        self.0 >= 500 || self.is_class() && self.0 >= 5
+    }
+
+    fn is_class(self) -> bool {
+        self.0 < 10
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.0, if self.is_class() { "xx" } else { "" })
+    }
+}
+
 /// How a request failed, apart from what its status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Failure {
@@ -60,7 +101,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Cancelled => "cancelled",
             Self::Panic => "panic",
@@ -71,19 +112,39 @@ impl Failure {
     }
 }
 
+/// What came of a request: all that tells the series of one endpoint apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Outcome {
+    pub(super) status: Option<Status>,
+    pub(super) failure: Option<Failure>,
+    pub(super) grpc: Option<GrpcStatus>,
+    pub(super) custom: CustomIndices,
+}
+
+impl Outcome {
+    /// Of a request that has just begun.
+    pub(super) const NONE: Self = Self { status: None, failure: None, grpc: None, custom: CustomIndices::NONE };
+}
+
 /// The labels beside the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestLabels {
     pub(super) method: KnownMethod,
     pub(super) scheme: Scheme,
-    pub(super) status: Option<u16>,
+    pub(super) status: Option<Status>,
     pub(super) failure: Option<Failure>,
+    pub(super) grpc: Option<GrpcStatus>,
+    pub(super) custom: CustomValues,
 }
 
 impl RequestLabels {
-    /// Whether the service answered that it failed.
-    fn is_server_error(&self) -> bool {
-        self.status.is_some_and(|status| status >= 500)
+    /// What the service failed with, if it did; a client that left is not the service's failure.
+    fn error_type(&self) -> Option<String> {
+        let Self { status, failure, grpc, .. } = *self;
+        let server_error = status.filter(|status| status.is_server_error()).map(|status| status.to_string());
+        server_error
+            .or_else(|| failure.map(|failure| failure.as_str().to_owned()))
+            .or_else(|| grpc.and_then(GrpcStatus::server_error).map(str::to_owned))
     }
 }
 
@@ -94,25 +155,54 @@ impl LabelSet for RequestLabels {
             Label::new(label::URL_SCHEME, self.scheme.as_str()),
             Label::new(label::HTTP_ROUTE, route.to_owned()),
         ];
-        if let Some(status) = self.status {
-            labels.push(Label::new(label::HTTP_RESPONSE_STATUS_CODE, status.to_string()));
-        }
-        if let Some(status) = self.status.filter(|_| self.is_server_error()) {
-            labels.push(Label::new(label::ERROR_TYPE, status.to_string()));
-        } else if let Some(failure) = self.failure {
-            labels.push(Label::new(label::ERROR_TYPE, failure.as_str()));
-        }
+        labels.extend(self.status.map(|status| Label::new(label::HTTP_RESPONSE_STATUS_CODE, status.to_string())));
+        labels.extend(self.error_type().map(|error| Label::new(label::ERROR_TYPE, error)));
+        labels.extend(self.grpc.map(|status| Label::new(label::RPC_GRPC_STATUS_CODE, status.to_string())));
+        labels.extend(self.custom.labels());
         labels
     }
 
     fn folded(self) -> Self {
         let failure = match self.failure {
-            _ if self.is_server_error() => Some(Failure::Any),
             // A client that went away is not the service's failure, so it must not end among those.
-            None | Some(Failure::Cancelled) => self.failure,
-            Some(_) => Some(Failure::Any),
+            Some(Failure::Cancelled) if !self.status.is_some_and(Status::is_server_error) => Some(Failure::Cancelled),
+            _ => self.error_type().map(|_| Failure::Any),
         };
-        Self { method: KnownMethod::OTHER, scheme: Scheme::Http, status: None, failure }
+        let custom = CustomValues::default();
+        Self { method: KnownMethod::OTHER, scheme: Scheme::Http, status: None, failure, grpc: None, custom }
+    }
+}
+
+/// The labels of the classic names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClassicLabels {
+    method: KnownMethod,
+    status: Status,
+}
+
+impl From<RequestLabels> for ClassicLabels {
+    fn from(labels: RequestLabels) -> Self {
+        let status = labels.status.unwrap_or(Status::code(match labels.failure {
+            // What nginx writes into its log for it.
+            Some(Failure::Cancelled) => 499,
+            _ => 500,
+        }));
+        Self { method: labels.method, status }
+    }
+}
+
+impl LabelSet for ClassicLabels {
+    fn labels(self, route: &str) -> Vec<Label> {
+        vec![
+            Label::new(label::METHOD, self.method.as_str()),
+            Label::new(label::ENDPOINT, route.to_owned()),
+            Label::new(label::STATUS, self.status.to_string()),
+        ]
+    }
+
+    fn folded(self) -> Self {
+        let status = if self.status.is_class() { self.status } else { Status::class_of(self.status.0) };
+        Self { method: KnownMethod::OTHER, status }
     }
 }
 
@@ -122,34 +212,87 @@ mod tests {
 
     #[test]
     fn the_named_indices_are_those_methods() {
+        for name in METHODS.iter().skip(1) {
+            let method = Method::from_bytes(name.as_bytes()).unwrap();
+            assert_eq!(KnownMethod::of(&method).as_str(), *name);
+        }
         assert_eq!(KnownMethod::HEAD, KnownMethod::of(&Method::HEAD));
         assert_eq!(KnownMethod::CONNECT, KnownMethod::of(&Method::CONNECT));
         assert_eq!(KnownMethod::OTHER, KnownMethod::of(&Method::from_bytes(b"BREW").unwrap()));
-        assert_eq!(KnownMethod::of(&Method::PATCH).as_str(), "PATCH");
+        assert_eq!(KnownMethod::OTHER, KnownMethod::of(&Method::from_bytes(b"A-VERY-LONG-METHOD-INDEED").unwrap()));
+    }
+
+    fn labels_of(status: Option<Status>, failure: Option<Failure>, grpc: Option<u8>) -> RequestLabels {
+        let (method, scheme) = (KnownMethod::of(&Method::GET), Scheme::Https);
+        let grpc = grpc.map(GrpcStatus::of);
+        RequestLabels { method, scheme, status, failure, grpc, custom: CustomValues::default() }
+    }
+
+    fn value(labels: &[Label], name: &str) -> Option<String> {
+        labels.iter().find(|label| label.key() == name).map(|label| label.value().to_owned())
+    }
+
+    #[test]
+    fn failures_have_a_type() {
+        let error = |status: Option<Status>, failure, grpc| {
+            value(&labels_of(status, failure, grpc).labels("/"), label::ERROR_TYPE)
+        };
+        let code = |code| Some(Status::code(code));
+        for (status, failure, grpc, expected) in [
+            (code(200), None, None, None),
+            (code(404), None, None, None),
+            (code(503), None, None, Some("503")),
+            (Some(Status::class_of(503)), None, None, Some("5xx")),
+            (Some(Status::class_of(404)), None, None, None),
+            (code(503), Some(Failure::Cancelled), None, Some("503")),
+            (code(200), Some(Failure::Cancelled), None, Some("cancelled")),
+            (None, Some(Failure::Panic), None, Some("panic")),
+            (code(200), None, Some(0), None),
+            (code(200), None, Some(5), None), // not found: the client's error
+            (code(200), None, Some(14), Some("UNAVAILABLE")),
+            (code(200), Some(Failure::Body), Some(0), Some("body_error")),
+        ] {
+            assert_eq!(error(status, failure, grpc).as_deref(), expected, "{status:?} {failure:?} {grpc:?}");
+        }
     }
 
     #[test]
     fn the_overflow_keeps_apart_what_failed_and_who_went_away() {
-        let get = KnownMethod::of(&Method::GET);
-        let error = |status, failure| {
-            let labels =
-                RequestLabels { method: get, scheme: Scheme::Https, status, failure }.folded().labels("_other");
-            assert!(!labels.iter().any(|label| label.key() == label::HTTP_RESPONSE_STATUS_CODE));
-            labels.iter().find(|label| label.key() == label::ERROR_TYPE).map(|label| label.value().to_owned())
+        let error = |status: Option<u16>, failure, grpc| {
+            let labels = labels_of(status.map(Status::code), failure, grpc).folded().labels("_other");
+            assert_eq!(value(&labels, label::HTTP_RESPONSE_STATUS_CODE), None);
+            assert_eq!(value(&labels, label::RPC_GRPC_STATUS_CODE), None);
+            value(&labels, label::ERROR_TYPE)
         };
-        assert_eq!(error(Some(200), None), None);
-        assert_eq!(error(Some(404), None), None);
+        assert_eq!(error(Some(200), None, None), None);
+        assert_eq!(error(Some(404), None, None), None);
+        assert_eq!(error(Some(200), None, Some(3)), None);
         for (status, failure) in [(None, Failure::Cancelled), (Some(200), Failure::Cancelled)] {
-            assert_eq!(error(status, Some(failure)).as_deref(), Some("cancelled"));
+            assert_eq!(error(status, Some(failure), None).as_deref(), Some("cancelled"));
         }
-        for (status, failure) in [
-            (Some(500), None),
-            (Some(503), Some(Failure::Cancelled)),
-            (None, Some(Failure::Panic)),
-            (Some(200), Some(Failure::Body)),
-            (None, Some(Failure::Service)),
+        for (status, failure, grpc) in [
+            (Some(500), None, None),
+            (Some(503), Some(Failure::Cancelled), None),
+            (None, Some(Failure::Panic), None),
+            (Some(200), Some(Failure::Body), None),
+            (None, Some(Failure::Service), None),
+            (Some(200), None, Some(13)),
         ] {
-            assert_eq!(error(status, failure).as_deref(), Some(label::OTHER_METHOD), "{status:?} {failure:?}");
+            assert_eq!(error(status, failure, grpc).as_deref(), Some(label::OTHER_METHOD), "{status:?} {failure:?}");
         }
+    }
+
+    #[test]
+    fn classic_labels_have_a_status_always() {
+        let status = |status: Option<u16>, failure| {
+            let labels = ClassicLabels::from(labels_of(status.map(Status::code), failure, None));
+            value(&labels.labels("/"), label::STATUS)
+        };
+        assert_eq!(status(Some(201), None).as_deref(), Some("201"));
+        assert_eq!(status(Some(200), Some(Failure::Cancelled)).as_deref(), Some("200"));
+        assert_eq!(status(None, Some(Failure::Cancelled)).as_deref(), Some("499"));
+        assert_eq!(status(None, Some(Failure::Panic)).as_deref(), Some("500"));
+        let folded = ClassicLabels::from(labels_of(Some(Status::code(404)), None, None)).folded();
+        assert_eq!(value(&folded.labels("_other"), label::STATUS).as_deref(), Some("4xx"));
     }
 }

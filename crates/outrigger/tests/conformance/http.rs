@@ -15,7 +15,6 @@ use futures_util::{FutureExt, StreamExt, stream};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use outrigger::Metrics;
-use outrigger::http::HttpMetricsLayer;
 use outrigger_semconv::{http, label, library};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -249,29 +248,6 @@ pub(crate) async fn series_are_capped_and_the_rest_is_counted(metrics: Metrics) 
     assert_eq!(page.total(&http::SERVER_REQUEST_DURATION), ROUTES + 1, "none is lost");
 }
 
-pub(crate) async fn settings_do_what_they_say(metrics: Metrics) {
-    let app = |layer: HttpMetricsLayer| Router::new().route("/stream", get(|| async { frames(3) })).layer(layer);
-    let response = app(metrics.http_layer().until_headers().https()).oneshot(get_request("/stream")).await;
-    let labels = |scheme| {
-        let mut labels = answered("GET", "/stream", "200");
-        labels[1] = (label::URL_SCHEME, scheme);
-        labels
-    };
-    let page = Page::of(&metrics);
-    assert_eq!(page.count(&http::SERVER_REQUEST_DURATION, &labels("https")), 1, "before the body");
-    drop(response);
-
-    // What the request says of itself goes before what the layer was told.
-    let absolute = Request::builder().uri("http://shop.example/stream").body(Body::empty()).expect("a request");
-    drop(app(metrics.http_layer().until_headers().https()).oneshot(absolute).await);
-    let absolute = Request::builder().uri("https://shop.example/stream").body(Body::empty()).expect("a request");
-    drop(app(metrics.http_layer().until_headers()).oneshot(absolute).await);
-    let page = Page::of(&metrics);
-    assert_eq!(page.count(&http::SERVER_REQUEST_DURATION, &labels("http")), 1);
-    assert_eq!(page.count(&http::SERVER_REQUEST_DURATION, &labels("https")), 2);
-    assert_eq!(page.total(&http::SERVER_REQUEST_DURATION), 3);
-}
-
 fn app(metrics: &Metrics) -> Router {
     Router::new()
         .route("/items/{id}", get(|| async { "an item" }))
@@ -302,7 +278,7 @@ async fn with_bad_body(axum::extract::Path(how): axum::extract::Path<String>) ->
 }
 
 /// A body of unknown length.
-fn frames(count: usize) -> Body {
+pub(crate) fn frames(count: usize) -> Body {
     Body::from_stream(stream::iter((0..count).map(|_| Ok::<_, Infallible>("frame"))))
 }
 
@@ -356,11 +332,15 @@ async fn send(app: Router, case: &Case) {
     }
 }
 
-fn get_request(path: &str) -> Request<Body> {
+pub(crate) fn get_request(path: &str) -> Request<Body> {
     Request::builder().uri(path).body(Body::empty()).expect("a request")
 }
 
-fn answered(method: &'static str, route: &'static str, status: &'static str) -> Vec<(&'static str, &'static str)> {
+pub(crate) fn answered(
+    method: &'static str,
+    route: &'static str,
+    status: &'static str,
+) -> Vec<(&'static str, &'static str)> {
     vec![
         (label::HTTP_REQUEST_METHOD, method),
         (label::URL_SCHEME, "http"),

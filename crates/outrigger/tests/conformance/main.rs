@@ -11,6 +11,7 @@ mod cache;
 mod client;
 mod db;
 mod http;
+mod http_settings;
 mod page;
 mod pool;
 mod process;
@@ -44,7 +45,12 @@ macro_rules! recorders {
                 http::{
                     outcomes_are_told_apart, requests_in_flight_are_seen_while_they_are, streams_are_timed_to_their_headers,
                     unmatched_paths_make_one_series, routes_are_templates_however_routers_are_put_together,
-                    series_are_capped_and_the_rest_is_counted, settings_do_what_they_say,
+                    series_are_capped_and_the_rest_is_counted,
+                },
+                http_settings::{
+                    until_headers_and_scheme, body_sizes_are_what_was_sent, the_first_byte_is_timed, classes_of_status,
+                    classic_names, skipped_routes_leave_nothing, labels_of_ones_own, routes_of_ones_own,
+                    grpc_statuses_are_outcomes, slow_requests_are_logged,
                 },
                 client::{
                     outcomes_are_told_apart, calls_in_flight_are_seen_while_they_are, labels_are_what_the_caller_says,
