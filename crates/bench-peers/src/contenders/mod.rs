@@ -52,6 +52,7 @@ pub fn all() -> Vec<Contender> {
         Contender { name: "bare", about: "axum alone", build: bare::without_layer },
         Contender { name: "bare-layer", about: "a layer that does nothing", build: bare::with_layer },
         Contender { name: "outrigger", about: "the default layer", build: ours::default },
+        Contender { name: "outrigger-sizes", about: "with body sizes", build: ours::sizes },
         Contender { name: "outrigger-headers", about: "until the headers", build: ours::until_headers },
         Contender { name: "outrigger-exporter", about: "over metrics-exporter-prometheus", build: ours::exporter },
         #[cfg(feature = "peers")]

@@ -2,16 +2,20 @@
 
 use super::{Service, routes};
 use crate::Result;
+use axum::Router;
 use outrigger::Metrics;
-use outrigger::http::HttpMetricsLayer;
 use std::sync::Arc;
 
 pub(super) fn default() -> Result<Service> {
-    own_recorder(|metrics| metrics.http_layer())
+    own_recorder(|metrics, routes| routes.layer(metrics.http_layer()))
 }
 
 pub(super) fn until_headers() -> Result<Service> {
-    own_recorder(|metrics| metrics.http_layer().until_headers())
+    own_recorder(|metrics, routes| routes.layer(metrics.http_layer().until_headers()))
+}
+
+pub(super) fn sizes() -> Result<Service> {
+    own_recorder(|metrics, routes| routes.layer(metrics.http_layer().body_sizes()))
 }
 
 pub(super) fn exporter() -> Result<Service> {
@@ -23,8 +27,8 @@ pub(super) fn exporter() -> Result<Service> {
     Ok(service.with_upkeep(move || upkeep.run_upkeep()))
 }
 
-fn own_recorder(layer: fn(&Metrics) -> HttpMetricsLayer) -> Result<Service> {
+fn own_recorder(layer: fn(&Metrics, Router) -> Router) -> Result<Service> {
     let metrics = outrigger::standalone()?;
-    let router = routes().layer(layer(&metrics));
+    let router = layer(&metrics, routes());
     Ok(Service::new(router, move || metrics.render().unwrap_or_default().into_bytes()))
 }
