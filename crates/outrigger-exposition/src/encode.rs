@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use crate::cursor::Class;
 use crate::format::Format;
 use crate::model::{
-    BucketExemplar, Exemplar, Family, Histogram, Kind, Label, NativeHistogram, Quantile, Summary, Value,
+    BucketExemplar, Exemplar, Family, Histogram, Kind, Label, NativeHistogram, Point, Quantile, Summary, Value,
 };
 use crate::points::{Points, Scratch};
 
@@ -64,19 +64,12 @@ impl<W: Write> Encoder<W> {
     /// See [`Encoder::begin`] and [`Points::point`]; a point whose value's variant disagrees with the family's kind is
     /// [`EncodeError::Value`].
     pub fn family(&mut self, family: &Family) -> Result<(), EncodeError> {
-        let mut points = self.begin(Header {
-            name: &family.name,
-            kind: family.kind,
-            help: family.help.as_deref(),
-            unit: family.unit.as_deref(),
-        })?;
+        let mut points = self.begin(family.header())?;
         for point in &family.points {
             if point.value.kind() != family.kind {
                 return Err(points.wrong_value());
             }
-            let extra =
-                Extra { timestamp_ms: point.timestamp_ms, created: point.created, exemplar: point.exemplar.as_ref() };
-            points.point(label_pairs(&point.labels), ValueRef::from(&point.value), extra)?;
+            points.point(label_pairs(&point.labels), ValueRef::from(&point.value), Extra::of(point))?;
         }
         Ok(())
     }
@@ -174,6 +167,13 @@ pub struct Header<'a> {
     pub unit: Option<&'a str>,
 }
 
+impl Family {
+    /// What stands above its points.
+    pub(crate) fn header(&self) -> Header<'_> {
+        Header { name: &self.name, kind: self.kind, help: self.help.as_deref(), unit: self.unit.as_deref() }
+    }
+}
+
 /// A value, borrowed from wherever it is kept.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
@@ -229,6 +229,12 @@ pub struct Extra<'a> {
     pub exemplar: Option<&'a Exemplar>,
 }
 
+impl<'a> Extra<'a> {
+    pub(crate) fn of(point: &'a Point) -> Self {
+        Self { timestamp_ms: point.timestamp_ms, created: point.created, exemplar: point.exemplar.as_ref() }
+    }
+}
+
 /// Whether OpenMetrics lets a family have this unit.
 pub(crate) fn unit_fits(name: &str, unit: &str, kind: Kind) -> bool {
     let is_suffix = name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
@@ -255,6 +261,12 @@ pub enum EncodeError {
         /// The family's kind.
         kind: Kind,
     },
+    /// A native histogram has a schema that is none, a threshold that is no width or indices beyond 32 bits. Protobuf
+    /// only.
+    Native {
+        /// The family's name.
+        family: String,
+    },
 }
 
 impl Display for EncodeError {
@@ -267,6 +279,13 @@ impl Display for EncodeError {
             }
             Self::Value { family, kind } => {
                 write!(f, "family {family:?} is a {kind}: a point's value is of another kind")
+            }
+            Self::Native { family } => {
+                write!(
+                    f,
+                    "family {family:?}: a native histogram needs a schema from -4 to 8, a zero threshold of zero or more, \
+                     and indices within 32 bits"
+                )
             }
         }
     }

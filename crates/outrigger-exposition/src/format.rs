@@ -35,35 +35,45 @@ impl Format {
     /// and not below that of `text/plain`, otherwise [`Format::Text`], which everybody reads.
     #[must_use]
     pub fn from_accept(accept: &str) -> Self {
-        let (mut openmetrics, mut text) = (0.0, 0.0);
-        for range in accept.split(',') {
-            let weight = weight(range);
-            if is_openmetrics(range) {
-                openmetrics = f64::max(openmetrics, weight);
-            } else if media_type(range).eq_ignore_ascii_case("text/plain") {
-                text = f64::max(text, weight);
-            }
-        }
-        if openmetrics > 0.0 && openmetrics >= text { Self::OpenMetrics } else { Self::Text }
+        let openmetrics = highest(accept, OPENMETRICS);
+        if openmetrics > 0.0 && openmetrics >= highest(accept, TEXT) { Self::OpenMetrics } else { Self::Text }
     }
 }
 
+const OPENMETRICS: &str = "application/openmetrics-text";
+const TEXT: &str = "text/plain";
+
 fn is_openmetrics(header: &str) -> bool {
-    media_type(header).eq_ignore_ascii_case("application/openmetrics-text")
+    is_media_type(header, OPENMETRICS)
 }
 
-fn media_type(header: &str) -> &str {
-    header.split(';').next().unwrap_or("").trim()
+pub(crate) fn is_media_type(header: &str, wanted: &str) -> bool {
+    header.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// The highest weight that an `Accept` header gives to a media type; 0 when it does not name it.
+fn highest(accept: &str, media_type: &str) -> f64 {
+    accept.split(',').filter(|range| is_media_type(range, media_type)).map(weight).fold(0.0, f64::max)
+}
+
+/// The highest weight that an `Accept` header gives to either text format.
+#[cfg(feature = "protobuf")]
+pub(crate) fn text_weight(accept: &str) -> f64 {
+    highest(accept, OPENMETRICS).max(highest(accept, TEXT))
 }
 
 /// The `q` parameter of one range of an `Accept` header; 1 when there is none, 0 when it cannot be read.
-fn weight(range: &str) -> f64 {
-    range
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
-        .map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0))
+pub(crate) fn weight(range: &str) -> f64 {
+    parameter(range, "q").map_or(1.0, |value| value.parse().unwrap_or(0.0))
+}
+
+/// A parameter of a media type.
+pub(crate) fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let parameters = header.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    parameters
+        .map(|(name, value)| (name.trim(), value.trim()))
+        .find(|(own, _)| own.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim_matches('"'))
 }
 
 #[cfg(test)]

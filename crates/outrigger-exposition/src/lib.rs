@@ -37,8 +37,11 @@
 //! # Ok::<(), outrigger_exposition::EncodeError>(())
 //! ```
 //!
-//! The crate does no I/O and starts nothing. Its two dependencies spell numbers, `itoa` whole ones and `zmij` the others:
-//! without them a histogram of twelve buckets takes half as many instructions more.
+//! The crate does no I/O and starts nothing. Its two dependencies spell numbers, `itoa` whole ones and `zmij` the
+//! others: without them a histogram of twelve buckets takes half as many instructions more.
+//!
+//! # Features
+//! - `protobuf`, off by default: the encoder of Prometheus' protobuf format, which native histograms need.
 
 #![deny(missing_docs)]
 
@@ -56,6 +59,8 @@ mod model;
 mod number;
 mod parse;
 mod points;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
 mod sample;
 mod scan;
 mod write;

@@ -172,8 +172,8 @@ mod tests {
             let mut written = String::new();
             write_float(&mut written, value).unwrap();
             let expected = if is_plain { format!("{value}") } else { format!("{value:e}") };
-            // Of two shortest spellings that are as close to the float the standard library takes the upper one, zmij the
-            // even one, as Go and Python do: 1196014486897859.25 ends with .3 or with .2.
+            // Of two shortest spellings that are as close to the float the standard library takes the upper one, zmij
+            // the even one, as Go and Python do: 1196014486897859.25 ends with .3 or with .2.
             assert_eq!(written.len(), expected.len(), "{written} {expected}");
             assert_eq!(written.parse(), Ok(value), "{expected}");
             ties += u32::from(written != expected);

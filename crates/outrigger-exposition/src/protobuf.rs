@@ -1,0 +1,54 @@
+//! The protobuf format of Prometheus, the only one that carries native histograms: each family as length-delimited
+//! messages `io.prometheus.client.MetricFamily`. Written, not read.
+//!
+//! Prometheus asks for it when its feature `native-histograms` is on.
+//!
+//! ```
+//! use outrigger_exposition::{Extra, Format, Header, Kind, NativeBuckets, NativeHistogram, ValueRef, protobuf};
+//!
+//! let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
+//!     text/plain;version=0.0.4;q=0.5";
+//! assert!(protobuf::accepts(accept));
+//!
+//! // Three observations in (0.5, 1], one in (2, 4].
+//! let positive = NativeBuckets { offset: 0, counts: vec![3, 0, 1] };
+//! let native = NativeHistogram { schema: 0, positive, ..NativeHistogram::default() };
+//! let value =
+//!     ValueRef::Histogram { bounds: &[1.0], counts: &[3, 1], sum: Some(5.4), exemplars: &[], native: Some(&native) };
+//!
+//! let mut encoder = protobuf::Encoder::new(Vec::new());
+//! let header = Header { name: "wait_seconds", kind: Kind::Histogram, help: Some("Waiting."), unit: Some("seconds") };
+//! encoder.begin(header)?.point([("pool", "main")], value, Extra::default())?;
+//! let page: Vec<u8> = encoder.finish()?;
+//! assert!(page.windows(12).any(|part| part == b"wait_seconds"));
+//! # Ok::<(), outrigger_exposition::EncodeError>(())
+//! ```
+
+mod encode;
+mod message;
+mod native;
+#[cfg(test)]
+mod tests;
+
+pub use encode::{Encoder, Points};
+
+use crate::format::{is_media_type, parameter, text_weight, weight};
+
+/// The `Content-Type` of a page in this format.
+pub const CONTENT_TYPE: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+/// Whether to answer a request with this `Accept` header in this format: when it is named, in its delimited form, with
+/// a weight above zero and not below that of the text formats. If not,
+/// [`Format::from_accept`](crate::Format::from_accept) says which of those to take.
+#[must_use]
+pub fn accepts(accept: &str) -> bool {
+    let is_ours = |range: &&str| {
+        let has = |name, wanted| parameter(range, name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
+        is_media_type(range, "application/vnd.google.protobuf")
+            && has("proto", "io.prometheus.client.MetricFamily")
+            && has("encoding", "delimited")
+    };
+    let ours = accept.split(',').filter(is_ours).map(weight).fold(0.0, f64::max);
+    ours > 0.0 && ours >= text_weight(accept)
+}
