@@ -254,6 +254,26 @@ impl Prometheus {
         values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
     }
 
+    /// The exemplars of a selector's series within the time until now: series with `seriesLabels` and `exemplars`, each of
+    /// which has `labels`, `value` and `timestamp`. Needs the feature `exemplar-storage`.
+    ///
+    /// # Panics
+    /// When Prometheus refuses the selector or does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn exemplars(&self, selector: &str, range: Duration) -> Vec<Value> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+        // Rounded up, so that what was taken just now is within.
+        let (start, end) = (now.saturating_sub(range).as_secs(), now.as_secs() + 1);
+        let selector = percent_encoded(selector);
+        let url = format!("{}/api/v1/query_exemplars?query={selector}&start={start}&end={end}", self.url());
+        let mut answer = http::get(&url).expect("Prometheus answers").json();
+        match answer["data"].take() {
+            Value::Array(series) => series,
+            _ => panic!("{selector}: {answer}"),
+        }
+    }
+
     /// The rules that are loaded, with `type`, `name`, `query`, `health` and `lastError`.
     ///
     /// # Panics

@@ -1,6 +1,20 @@
-//! `metrics-exporter-prometheus` with our buckets, with its upkeep running.
+//! `metrics-exporter-prometheus` as the recorder, for those who already use it: our buckets, its upkeep running.
+//!
+//! ```standalone_crate
+//! use outrigger::exporter;
+//!
+//! let builder = outrigger::prometheus_builder().add_global_label("region", "north");
+//! let metrics = exporter::install(builder)?;
+//! # let _ = metrics;
+//! # Ok::<(), outrigger::InstallError>(())
+//! ```
+//!
+//! # Limits
+//!
+//! The exporter keeps every observation for up to five seconds, 16 bytes each. Its page is the text format only, without
+//! exemplars and without native histograms. Set no idle timeout: handles are kept here, and what a handle of an expired
+//! series writes is lost with this recorder.
 
-use std::io;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
@@ -8,27 +22,20 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use outrigger_semconv::{Emitter, buckets};
 
-use crate::Metrics;
+use crate::{InstallError, Metrics};
 
-/// Installs a Prometheus recorder for the whole process and returns the handle to it.
+/// Installs what the builder makes for the whole process, and returns the handle to it.
 ///
-/// Every metric of the catalogue is described and every histogram has its buckets. The exporter's upkeep runs every
-/// five seconds on a thread of its own, `outrigger-upkeep`: it must go on when the runtime that called this ends, and
-/// must not hold up requests. With the feature `process`, each rendering of the page reads the process anew.
+/// Every metric of the catalogue is described. The exporter's upkeep runs every five seconds on a thread of its own,
+/// `outrigger-upkeep`: it must go on when the runtime that called this ends, and must not hold up requests. With the
+/// feature `process`, each rendering of the page reads the process anew.
 ///
-/// Nothing listens yet: see [`Metrics::serve_admin`].
+/// Nothing listens yet: see `Metrics::serve_admin`. A listener that the builder was given is not started.
 ///
 /// # Errors
 /// When the process has a recorder already, or the upkeep's thread could not be started.
-///
-/// ```standalone_crate
-/// let metrics = outrigger::install()?;
-/// assert!(outrigger::install().is_err(), "there is one global recorder per process");
-/// # let _ = metrics;
-/// # Ok::<(), outrigger::InstallError>(())
-/// ```
-pub fn install() -> Result<Metrics, InstallError> {
-    let recorder = Arc::new(prometheus_builder().build_recorder());
+pub fn install(builder: PrometheusBuilder) -> Result<Metrics, InstallError> {
+    let recorder = Arc::new(builder.build_recorder());
     ::metrics::set_global_recorder(Arc::clone(&recorder)).map_err(|_| InstallError::AlreadyInstalled)?;
     start(recorder)
 }
@@ -39,20 +46,20 @@ pub fn install() -> Result<Metrics, InstallError> {
 /// When the upkeep's thread could not be started.
 ///
 /// ```
-/// let metrics = outrigger::standalone()?;
+/// let metrics = outrigger::exporter::standalone(outrigger::prometheus_builder())?;
 /// assert!(metrics.render().is_some_and(|page| page.contains("target_info")));
 /// # Ok::<(), outrigger::InstallError>(())
 /// ```
-pub fn standalone() -> Result<Metrics, InstallError> {
-    start(Arc::new(prometheus_builder().build_recorder()))
+pub fn standalone(builder: PrometheusBuilder) -> Result<Metrics, InstallError> {
+    start(Arc::new(builder.build_recorder()))
 }
 
 /// A `PrometheusBuilder` with the catalogue's buckets, for those who already use `metrics-exporter-prometheus`.
 ///
 /// Histograms of your own whose names end in `_seconds` or `_bytes` get the buckets of requests and of bodies, instead
-/// of a summary, which cannot be aggregated. Change or add what you like, then call `install_recorder()`, and run its
-/// handle's `run_upkeep()` every few seconds: the exporter does not do so by itself, and grows without it. See
-/// [`Metrics::with_page`] for serving the page, and do not set an idle timeout: handles are kept here.
+/// of a summary, which cannot be aggregated. Change or add what you like, then give it to [`install()`] or
+/// [`standalone()`]. With the builder's own `install_recorder()`, run the handle's `run_upkeep()` every few seconds: the
+/// exporter does not do so by itself, and grows without it; see [`Metrics::with_page`] for serving the page.
 #[must_use]
 #[allow(
     clippy::expect_used,
@@ -71,21 +78,6 @@ pub fn prometheus_builder() -> PrometheusBuilder {
     })
 }
 
-/// Why no recorder was installed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InstallError {
-    /// The process has a recorder already, ours or another.
-    #[error(
-        "a metrics recorder is already installed in this process: call outrigger::install() once, before any other, \
-         or keep the other recorder and use outrigger::Metrics::global()"
-    )]
-    AlreadyInstalled,
-    /// The recorder stands, but nothing bounds its memory.
-    #[error("the thread for the recorder's upkeep could not be started")]
-    Upkeep(#[source] io::Error),
-}
-
 fn start(recorder: Arc<PrometheusRecorder>) -> Result<Metrics, InstallError> {
     let upkeep = Arc::downgrade(&recorder);
     thread::Builder::new()
@@ -98,7 +90,7 @@ fn start(recorder: Arc<PrometheusRecorder>) -> Result<Metrics, InstallError> {
         #[allow(unused_mut, reason = "features add to it")]
         let mut page = handle.render();
         #[cfg(feature = "process")]
-        crate::process::append_to(&mut page);
+        crate::process::families::append_to(&mut page);
         page
     };
     let metrics = Metrics::with_recorder(recorder).with_page(page);

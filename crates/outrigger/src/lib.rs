@@ -85,9 +85,11 @@ pub mod client;
 #[cfg(feature = "sqlx")]
 pub mod db;
 #[cfg(feature = "exporter")]
-mod exporter;
+pub mod exporter;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "exporter")]
+mod install;
 mod late;
 mod metrics;
 #[cfg(feature = "sqlx")]
@@ -101,7 +103,9 @@ mod series;
 mod trace;
 
 #[cfg(feature = "exporter")]
-pub use self::exporter::{InstallError, install, prometheus_builder, standalone};
+pub use self::exporter::prometheus_builder;
+#[cfg(feature = "exporter")]
+pub use self::install::{InstallError, install, standalone};
 pub use self::metrics::Metrics;
 
 /// The program of the README compiles.

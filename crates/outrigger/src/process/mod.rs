@@ -1,8 +1,8 @@
 //! The service's own process: CPU, memory, threads, file descriptors, start.
 //!
-//! A page made by [`install()`](crate::install) or [`standalone()`](crate::standalone) carries them: the process is read
-//! when the page is rendered, and costs nothing in between. With a recorder of your own, call [`record`] before you
-//! render its page:
+//! A page made by [`install()`](crate::install) or [`standalone()`](crate::standalone), here or in
+//! [`exporter`](crate::exporter), carries them: the process is read when the page is asked for, and costs nothing in
+//! between. With a recorder of your own, call [`record`] before you render its page:
 //!
 //! ```
 //! use outrigger::{Metrics, process};
@@ -32,18 +32,16 @@
 //! Through [`record`], CPU time has a resolution of one second: the `metrics` facade knows whole counters only. A page
 //! of [`install()`](crate::install) has the kernel's own, a hundredth of a second.
 
+#[cfg(feature = "exporter")]
+pub(crate) mod families;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod parse;
 
 use std::io;
-#[cfg(feature = "exporter")]
-use std::sync::Once;
 
 use ::metrics::Label;
-#[cfg(feature = "exporter")]
-use outrigger_exposition as exposition;
 use outrigger_semconv::{Kind, Metric, label, process};
 
 use crate::Metrics;
@@ -94,20 +92,6 @@ pub enum ReadError {
     Unsupported,
 }
 
-/// Appends the families to a page in the Prometheus text format.
-#[cfg(feature = "exporter")]
-pub(crate) fn append_to(page: &mut String) {
-    static WARNED: Once = Once::new();
-    match read() {
-        // Writing to a string does not fail, and the catalogue's names are not empty.
-        Ok(reading) => drop(reading.encode(exposition::Encoder::new(exposition::Format::Text, page))),
-        // Once: the page is asked for every few seconds.
-        Err(error) => WARNED.call_once(|| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "no process metrics");
-        }),
-    }
-}
-
 /// What the system says of this process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing can be read there yet"))]
@@ -147,25 +131,6 @@ impl Reading {
         ]
         .into_iter()
         .flatten()
-    }
-
-    #[cfg(feature = "exporter")]
-    fn encode<W: std::fmt::Write>(&self, mut encoder: exposition::Encoder<W>) -> Result<W, exposition::EncodeError> {
-        let samples: Vec<Sample> = self.samples().collect();
-        for family in samples.chunk_by(|one, next| one.metric.name == next.metric.name) {
-            let [Sample { metric, .. }, ..] = family else { continue };
-            let kind = match metric.kind {
-                Kind::Counter => exposition::Kind::Counter,
-                Kind::Gauge | Kind::Histogram(_) => exposition::Kind::Gauge,
-            };
-            let header = exposition::Header { name: metric.name, kind, help: Some(metric.help), unit: None };
-            let mut points = encoder.begin(header)?;
-            for Sample { mode, value, .. } in family {
-                let labels = mode.iter().map(|mode| (label::CPU_MODE, *mode));
-                points.point(labels, exposition::ValueRef::Number(*value), exposition::Extra::default())?;
-            }
-        }
-        encoder.finish()
     }
 }
 
