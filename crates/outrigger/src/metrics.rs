@@ -27,7 +27,7 @@ pub struct Metrics {
 }
 
 type SharedRecorder = Arc<dyn Recorder + Send + Sync>;
-type Page = Arc<dyn Fn() -> String + Send + Sync>;
+pub(crate) type Page = Arc<dyn Fn() -> String + Send + Sync>;
 
 struct Inner {
     /// `None` is the global recorder, whichever it is by then.
@@ -117,6 +117,11 @@ impl Metrics {
     )]
     pub(crate) fn is_installed(&self) -> bool {
         self.resolve(|_| ()).lasting
+    }
+
+    #[cfg(feature = "admin")]
+    pub(crate) fn page(&self) -> Option<&Page> {
+        self.inner.page.as_ref()
     }
 
     #[cfg(feature = "client")]

@@ -10,9 +10,12 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/metrics` | the page, as `text/plain; version=0.0.4; charset=utf-8`; 503 when these [`Metrics`] have none |
+//! | `/metrics` | the page; 503 when these [`Metrics`] have none |
 //! | `/-/healthy` | 200 while the listener runs |
 //! | `/-/ready` | 200 when the service is ready, else 503; see [`Admin::readiness`] |
+//!
+//! The page is Prometheus text 0.0.4. `HEAD` is answered without making a page, and what `Accept-Encoding: gzip` asks
+//! for is compressed.
 //!
 //! It listens on 127.0.0.1:9464; the environment variable `OUTRIGGER_ADMIN_LISTEN` (`host:port`) overrides that, and
 //! [`Admin::listen`] overrides both. **It never stops the service**: an address that is taken is logged, counted in
@@ -35,6 +38,8 @@
 //! connection. Pages are rendered on Tokio's blocking pool.
 
 mod bind;
+mod body;
+mod page;
 mod serve;
 
 use std::fmt;
@@ -43,7 +48,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
@@ -152,40 +157,17 @@ impl AdminListener {
     }
 }
 
-#[derive(Clone)]
-struct AdminState {
-    metrics: Metrics,
-    ready: Ready,
-}
-
 fn router(metrics: &Metrics, ready: Ready) -> Router {
-    Router::new()
-        .route("/metrics", get(page))
+    let health = Router::new()
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(readiness))
-        .with_state(AdminState { metrics: metrics.clone(), ready })
+        .with_state(ready);
+    page::routes().with_state(metrics.clone()).merge(health)
 }
 
-async fn page(State(AdminState { metrics, .. }): State<AdminState>) -> Response {
-    // A page of many thousand series takes tens of milliseconds: too long for a thread that answers requests.
-    match tokio::task::spawn_blocking(move || metrics.render()).await {
-        Ok(Some(page)) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),
-        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, NO_PAGE).into_response(),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the metrics page could not be rendered");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered: see the service's log\n")
-                .into_response()
-        }
-    }
-}
-
-async fn readiness(State(AdminState { ready, .. }): State<AdminState>) -> Response {
+async fn readiness(State(ready): State<Ready>) -> Response {
     match ready() {
         true => "ready\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
     }
 }
-
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-const NO_PAGE: &str = "these metrics have no page: use the Metrics that outrigger::install() returns, \
-    or say how the page is made with Metrics::with_page\n";
