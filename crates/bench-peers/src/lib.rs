@@ -1,7 +1,10 @@
 //! The measured programs: contenders, what is asked of them, and the workers that the driver (`main.rs`) starts.
 
 pub mod contenders;
+pub mod counting;
 pub mod observations;
+pub mod processor;
+pub mod registries;
 pub mod requests;
 pub mod worker;
 

@@ -3,12 +3,13 @@
 mod driver;
 
 use bench_peers::Result;
-use driver::{Workers, instructions};
+use driver::{Workers, compare, instructions};
 
 const USAGE: &str = "\
 usage: cargo run --release -- [--peers] <measure> [names]
 
-  list                          the contenders and the cases of single observations
+  compare                       everything beside the other libraries, as one table (some minutes; needs valgrind)
+  list                          contenders, single observations, registries
   page <contender>              what it has recorded after ten requests
   instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
   observations [cases]          instructions per observation (needs valgrind)
@@ -24,8 +25,9 @@ fn main() -> Result<()> {
     let Some((measure, names)) = arguments.split_first() else {
         return Err(USAGE.into());
     };
-    let workers = Workers::build(peers)?;
+    let workers = Workers::build(peers || measure == "compare")?;
     match measure.as_str() {
+        "compare" => compare::all(&workers)?,
         "list" => print!("{}", workers.run(&["list"])?),
         "page" => print!("{}", workers.run(&["page", names.first().ok_or(USAGE)?])?),
         "instructions" => instructions::requests(&workers, names)?,

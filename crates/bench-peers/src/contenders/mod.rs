@@ -11,7 +11,7 @@ mod ours;
 #[cfg(feature = "peers")]
 mod prometheus;
 #[cfg(feature = "peers")]
-mod prometheus_client;
+pub(crate) mod prometheus_client;
 
 use crate::Result;
 use axum::Router;

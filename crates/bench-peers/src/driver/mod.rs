@@ -1,6 +1,8 @@
 //! Starting the workers and reading what they say.
 
+pub(crate) mod compare;
 pub(crate) mod instructions;
+mod table;
 
 use bench_peers::Result;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ impl Workers {
         let folder = driver.parent().ok_or("the driver lies in no folder")?.to_owned();
         let target = folder.parent().ok_or("the driver lies in no target folder")?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--release", "--quiet", "--bin", "worker", "--manifest-path"]);
+        cargo.args(["build", "--release", "--quiet", "--bin", "worker", "--bin", "worker_counting", "--manifest-path"]);
         cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).arg("--target-dir").arg(target);
         if peers {
             cargo.args(["--features", "peers"]);
@@ -34,6 +36,28 @@ impl Workers {
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
         let (said, _) = output(Command::new(self.worker()).args(arguments))?;
         Ok(said)
+    }
+
+    /// The `name=value` lines of a worker with the system's allocator.
+    pub(crate) fn figures(&self, arguments: &[&str]) -> Result<Figures> {
+        Ok(Figures(self.run(arguments)?))
+    }
+
+    /// The same of the worker that counts allocations.
+    pub(crate) fn counted(&self, arguments: &[&str]) -> Result<Figures> {
+        let (said, _) = output(Command::new(self.folder.join("worker_counting")).args(arguments))?;
+        Ok(Figures(said))
+    }
+}
+
+/// What a worker printed.
+pub(crate) struct Figures(String);
+
+impl Figures {
+    pub(crate) fn get(&self, name: &str) -> Result<f64> {
+        let found = self.0.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == name);
+        let value = found.and_then(|(_, value)| value.parse().ok());
+        value.ok_or_else(|| format!("the worker printed no {name}: {}", self.0).into())
     }
 }
 

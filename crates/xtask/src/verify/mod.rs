@@ -20,7 +20,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(40 * 60);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Add what takes long: libFuzzer, a soak, demo runs over many seeds, packaging with a full build
+    /// Add what takes long: libFuzzer, a soak, the comparison with other libraries, demo runs over many seeds, packaging with a full build
     #[arg(long)]
     long: bool,
     /// Run only these steps
@@ -63,6 +63,7 @@ const STEPS: &[Step] = &[
     Step { name: "package", long: false, run: steps::package },
     Step { name: "package-build", long: true, run: steps::package_build },
     Step { name: "fuzz", long: true, run: steps::fuzz },
+    Step { name: "peers", long: true, run: instructions::peers },
     Step { name: "soak", long: true, run: steps::soak },
     Step { name: "demo-seeds", long: true, run: steps::demo_seeds },
 ];

@@ -1,7 +1,10 @@
-//! One observation of a histogram, by itself.
+//! One observation of a histogram by itself, on one series with three labels. To add a case: a line in [`all`].
 
-use crate::{BOUNDS, Result};
-use metrics_exporter_prometheus::PrometheusBuilder;
+mod facade;
+#[cfg(feature = "peers")]
+mod peers;
+
+use crate::Result;
 use std::hint::black_box;
 
 type Observe = Box<dyn Fn(f64) + Send + Sync>;
@@ -24,14 +27,26 @@ impl Histogram {
 
 pub struct Case {
     pub name: &'static str,
+    pub about: &'static str,
     pub build: fn() -> Result<Histogram>,
 }
 
+/// Every case that is compiled in. `-handle` was looked up before, `-labels` is looked up each time.
 pub fn all() -> Vec<Case> {
     vec![
-        Case { name: "loop", build: || Ok(Histogram::new(|value| _ = black_box(value))) },
-        Case { name: "exporter-handle", build: || exporter(by_handle) },
-        Case { name: "exporter-macro", build: || exporter(by_macro) },
+        Case { name: "loop", about: "the loop around an observation", build: the_loop },
+        Case { name: "exporter-handle", about: "metrics-exporter-prometheus", build: facade::exporter_handle },
+        Case { name: "exporter-labels", about: "the same by histogram!", build: facade::exporter_macro },
+        #[cfg(feature = "peers")]
+        Case { name: "prometheus-handle", about: "prometheus", build: peers::prometheus_handle },
+        #[cfg(feature = "peers")]
+        Case { name: "prometheus-labels", about: "with_label_values", build: peers::prometheus_labels },
+        #[cfg(feature = "peers")]
+        Case { name: "prometheus-client-handle", about: "prometheus-client", build: peers::prometheus_client_handle },
+        #[cfg(feature = "peers")]
+        Case { name: "prometheus-client-labels", about: "get_or_create", build: peers::prometheus_client_labels },
+        #[cfg(feature = "peers")]
+        Case { name: "otel-tower-labels", about: "OpenTelemetry's SDK 0.33", build: peers::opentelemetry_labels },
     ]
 }
 
@@ -39,8 +54,6 @@ pub fn find(name: &str) -> Result<Case> {
     let found = all().into_iter().find(|case| case.name == name);
     found.ok_or_else(|| format!("no observation {name:?} is compiled in").into())
 }
-
-const NAME: &str = "http_request_duration_seconds";
 
 /// Plausible latencies in seconds, evenly spread over the powers of ten from 0.2 ms to 2 s; the same in each run.
 pub fn samples() -> Vec<f64> {
@@ -59,20 +72,6 @@ pub fn measured_observations(observe: &Observe, samples: &[f64], count: usize) {
     }
 }
 
-fn by_handle() -> impl Fn(f64) + Send + Sync + 'static {
-    let handle = metrics::histogram!(NAME, "method" => "GET", "route" => "/products/{id}", "status" => "200");
-    move |value| handle.record(value)
-}
-
-fn by_macro() -> impl Fn(f64) + Send + Sync + 'static {
-    |value| {
-        metrics::histogram!(NAME, "method" => "GET", "route" => "/products/{id}", "status" => "200").record(value);
-    }
-}
-
-fn exporter<F: Fn(f64) + Send + Sync + 'static>(observe: impl FnOnce() -> F) -> Result<Histogram> {
-    let recorder = PrometheusBuilder::new().set_buckets(&BOUNDS)?.build_recorder();
-    let upkeep = recorder.handle();
-    metrics::set_global_recorder(recorder)?;
-    Ok(Histogram::new(observe()).with_upkeep(move || upkeep.run_upkeep()))
+fn the_loop() -> Result<Histogram> {
+    Ok(Histogram::new(|value| _ = black_box(value)))
 }

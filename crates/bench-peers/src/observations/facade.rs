@@ -1,0 +1,36 @@
+//! Through the `metrics` facade, into the recorder that is installed.
+
+use super::Histogram;
+use crate::{BOUNDS, Result};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+pub(super) fn exporter_handle() -> Result<Histogram> {
+    exporter(by_handle)
+}
+
+pub(super) fn exporter_macro() -> Result<Histogram> {
+    exporter(by_macro)
+}
+
+fn exporter<F: Fn(f64) + Send + Sync + 'static>(observe: fn() -> F) -> Result<Histogram> {
+    let recorder = PrometheusBuilder::new().set_buckets(&BOUNDS)?.build_recorder();
+    let upkeep = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    Ok(Histogram::new(observe()).with_upkeep(move || upkeep.run_upkeep()))
+}
+
+fn by_handle() -> impl Fn(f64) + Send + Sync + 'static {
+    let handle = metrics::histogram!(
+        "http_request_duration_seconds", "method" => "GET", "route" => "/products/{id}", "status" => "200"
+    );
+    move |value| handle.record(value)
+}
+
+fn by_macro() -> impl Fn(f64) + Send + Sync + 'static {
+    |value| {
+        metrics::histogram!(
+            "http_request_duration_seconds", "method" => "GET", "route" => "/products/{id}", "status" => "200"
+        )
+        .record(value);
+    }
+}

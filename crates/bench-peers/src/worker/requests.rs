@@ -1,0 +1,81 @@
+//! Requests to one contender.
+
+use crate::Result;
+use crate::contenders::{Service, find};
+use crate::counting::counts;
+use crate::requests::{Scenario, measured_requests, runtime};
+use axum::Router;
+use std::hint::black_box;
+use tokio::runtime::Runtime;
+
+/// As many requests before each measurement, so that handles and caches stand.
+const WARM_UP: usize = 256;
+
+/// A contender in its runtime.
+struct Bench {
+    router: Router,
+    upkeep: Box<dyn Fn()>,
+    page: Box<dyn Fn() -> Vec<u8>>,
+    runtime: Runtime,
+}
+
+impl Bench {
+    fn new(contender: &str) -> Result<Self> {
+        let runtime = runtime()?;
+        let context = runtime.enter();
+        let Service { router, page, upkeep } = (find(contender)?.build)()?;
+        drop(context);
+        Ok(Self { router: router.with_state(()), upkeep, page, runtime })
+    }
+
+    fn requests(&mut self, scenario: Scenario, count: usize) {
+        black_box(measured_requests(&self.runtime, &mut self.router, scenario, count));
+    }
+}
+
+pub(super) fn run(contender: &str, scenario: Scenario, count: usize) -> Result<()> {
+    let mut bench = Bench::new(contender)?;
+    bench.requests(scenario, WARM_UP);
+    (bench.upkeep)();
+    bench.requests(scenario, count);
+    Ok(())
+}
+
+/// What a contender says after ten requests: to see that it measures what it should.
+pub(super) fn page(contender: &str) -> Result<()> {
+    let mut bench = Bench::new(contender)?;
+    bench.requests(Scenario::Mix, 8);
+    bench.requests(Scenario::Unmatched, 2);
+    println!("{}", String::from_utf8_lossy(&(bench.page)()));
+    Ok(())
+}
+
+/// Allocations of a request, what a million of them leave behind, and what 100,000 paths that nothing matches leave.
+pub(super) fn memory(contender: &str) -> Result<()> {
+    const COUNTED: usize = 64_000;
+    const MANY: usize = 1_000_000;
+    const PATHS: usize = 100_000;
+
+    let mut bench = Bench::new(contender)?;
+    bench.requests(Scenario::Product, 1_024);
+    (bench.upkeep)();
+    let before = counts();
+    bench.requests(Scenario::Product, COUNTED);
+    let after = counts();
+    let per_request = |count: usize| count as f64 / COUNTED as f64;
+    println!("allocations={}", per_request(after.allocations - before.allocations));
+    println!("bytes={}", per_request(after.bytes - before.bytes));
+
+    (bench.upkeep)();
+    let before = counts().held;
+    bench.requests(Scenario::Product, MANY);
+    println!("held={}", counts().held.saturating_sub(before));
+
+    bench.requests(Scenario::Unmatched, 1);
+    (bench.upkeep)();
+    let before = counts().held;
+    bench.requests(Scenario::Unmatched, PATHS);
+    (bench.upkeep)();
+    println!("held_by_paths={}", counts().held.saturating_sub(before));
+    Ok(())
+}
