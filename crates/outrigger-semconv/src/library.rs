@@ -24,7 +24,7 @@ pub const ADMIN_BIND_FAILURES: Metric = metric(
     "Times the admin listener could not be bound; the service goes on without it.",
 );
 
-/// Label sets that were folded into an overflow series.
+/// Observations that have no series of their own.
 pub const SERIES_DROPPED: Metric = metric(
     "outrigger.series.dropped",
     "outrigger_series_dropped_total",
@@ -32,8 +32,19 @@ pub const SERIES_DROPPED: Metric = metric(
     Unit::One,
     &[label::METRIC],
     Library,
-    "Observations counted in the overflow series because their metric had reached its cap on series.",
+    "Observations without a series of their own: their metric had reached its cap on series, or was refused.",
+);
+
+/// Observations that no histogram can hold.
+pub const OBSERVATIONS_INVALID: Metric = metric(
+    "outrigger.observations.invalid",
+    "outrigger_observations_invalid_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::METRIC],
+    Library,
+    "Observations left out of a histogram because they were NaN or infinite.",
 );
 
 /// This module's metrics.
-pub const ALL: &[Metric] = &[TARGET_INFO, ADMIN_BIND_FAILURES, SERIES_DROPPED];
+pub const ALL: &[Metric] = &[TARGET_INFO, ADMIN_BIND_FAILURES, SERIES_DROPPED, OBSERVATIONS_INVALID];

@@ -7,8 +7,14 @@ use outrigger_testkit::find_program;
 use std::fs;
 
 /// The crates that go to a registry, each before those that need it.
-const PUBLISHED: &[&str] =
-    &["outrigger-semconv", "outrigger-exposition", "outrigger-detect", "outrigger", "outrigger-agent"];
+const PUBLISHED: &[&str] = &[
+    "outrigger-semconv",
+    "outrigger-exposition",
+    "outrigger-recorder",
+    "outrigger-detect",
+    "outrigger",
+    "outrigger-agent",
+];
 
 /// Crates without heavy dependencies, whose tests run a second time with overflow checks and debug assertions.
 const PURE: &[&str] = &["outrigger-semconv", "outrigger-exposition", "outrigger-detect"];

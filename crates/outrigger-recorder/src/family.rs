@@ -1,0 +1,213 @@
+//! One metric: its series in a table, and what they share.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use metrics::Key;
+use outrigger_exposition::Kind;
+
+use crate::alias::Aliases;
+use crate::cell::{Bounds, Cell, Counter, Gauge, Histogram, Overflow};
+use crate::labels::{Labels, SharedLabels};
+use crate::name;
+
+/// A metric with its series.
+#[derive(Debug)]
+pub(crate) struct Family {
+    pub(crate) shared: Arc<Shared>,
+    /// Held while a handle is made and while a piece of a page is, never while something is recorded.
+    pub(crate) table: Mutex<Table>,
+}
+
+/// What the series of a metric have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The name, without the `_total` of a counter.
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    /// Of a histogram.
+    pub(crate) bounds: Bounds,
+    /// Observations that went to the overflow series.
+    pub(crate) dropped: AtomicU64,
+    /// Observations that were NaN or infinite.
+    pub(crate) invalid: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(name: &str, kind: Kind, bounds: &[f64]) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            bounds: Bounds::new(bounds),
+            dropped: AtomicU64::new(0),
+            invalid: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The series of a metric. A series keeps its place until it is removed, so a page finds its way by an index.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    places: Vec<Option<Series>>,
+    free: Vec<usize>,
+    by_labels: HashMap<SharedLabels, usize>,
+    overflow: Option<OverflowCell>,
+}
+
+/// A label set with its cell.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: SharedLabels,
+    pub(crate) cell: Cell,
+    /// The hashes under which the cell is in the table of aliases.
+    aliases: Vec<u64>,
+    /// Its number among all series that were ever made. A page shows those that were there when it began, else a series
+    /// that is removed and made again meanwhile could stand on it twice.
+    pub(crate) born: u64,
+    /// When the first page found it quiet.
+    quiet_since: Option<Instant>,
+}
+
+/// The spellings of one series that are found without its family's lock; further ones take the longer way.
+const ALIASES: usize = 4;
+
+/// The handle behind all keys that a metric's cap on series keeps out.
+#[derive(Clone, Debug)]
+pub(crate) enum OverflowCell {
+    Counter(Arc<Overflow<Counter>>),
+    Gauge(Arc<Overflow<Gauge>>),
+    Histogram(Arc<Overflow<Histogram>>),
+}
+
+/// What a key leads to within a family.
+pub(crate) enum Place {
+    Series(Cell),
+    /// The overflow series, and whether this is its first use.
+    Overflow(OverflowCell, bool),
+}
+
+impl Family {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), table: Mutex::default() }
+    }
+
+    pub(crate) fn resolve(&self, key: &Key, limit: usize, births: &AtomicU64, aliases: &Aliases) -> Place {
+        let labels = Labels::of(key, self.shared.kind);
+        let table = &mut *crate::lock::lock(&self.table);
+        let known = labels.as_ref().and_then(|labels| table.by_labels.get(labels).copied());
+        let index = match (known, labels) {
+            (Some(index), _) => index,
+            (None, Some(labels)) if table.by_labels.len() < limit => table.insert(labels, &self.shared, births),
+            _ => return table.overflow(&self.shared, births),
+        };
+        match table.places.get_mut(index).and_then(Option::as_mut) {
+            Some(series) => {
+                if series.aliases.len() < ALIASES && aliases.insert(key, &series.cell) {
+                    series.aliases.push(key.get_hash());
+                }
+                Place::Series(series.cell.clone())
+            }
+            // The index names places that are taken.
+            None => table.overflow(&self.shared, births),
+        }
+    }
+
+    /// The name that people know the metric by.
+    pub(crate) fn shown_name(&self) -> String {
+        name::shown(&self.shared.name, self.shared.kind)
+    }
+}
+
+impl Table {
+    /// The places, some of them empty.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Series> {
+        self.places.get(index)?.as_ref()
+    }
+
+    fn insert(&mut self, labels: Labels, shared: &Arc<Shared>, births: &AtomicU64) -> usize {
+        let labels = Arc::new(labels);
+        let series = Series {
+            labels: Arc::clone(&labels),
+            cell: Cell::new(shared),
+            aliases: Vec::new(),
+            born: births.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            quiet_since: None,
+        };
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.places.push(None);
+                self.places.len() - 1
+            }
+        };
+        if let Some(place) = self.places.get_mut(index) {
+            *place = Some(series);
+        }
+        self.by_labels.insert(labels, index);
+        index
+    }
+
+    fn overflow(&mut self, shared: &Arc<Shared>, births: &AtomicU64) -> Place {
+        if let Some(overflow) = &self.overflow {
+            return Place::Overflow(overflow.clone(), false);
+        }
+        let labels = Labels::overflow();
+        let index = self.by_labels.get(&labels).copied().unwrap_or_else(|| self.insert(labels, shared, births));
+        let cell = self.get(index).map_or_else(|| Cell::new(shared), |series| series.cell.clone());
+        let shared = Arc::clone(shared);
+        let overflow = match cell {
+            Cell::Counter(cell) => OverflowCell::Counter(Arc::new(Overflow::new(cell, shared))),
+            Cell::Gauge(cell) => OverflowCell::Gauge(Arc::new(Overflow::new(cell, shared))),
+            Cell::Histogram(cell) => OverflowCell::Histogram(Arc::new(Overflow::new(cell, shared))),
+        };
+        self.overflow = Some(overflow.clone());
+        Place::Overflow(overflow, true)
+    }
+
+    /// Whether the series at `index` shall be shown at `now`. One that was not written for `timeout` is not, and is
+    /// removed if nobody else holds its cell.
+    pub(crate) fn settle(&mut self, index: usize, now: Instant, timeout: Duration, aliases: &Aliases) -> bool {
+        let Some(place) = self.places.get_mut(index) else { return false };
+        let Some(series) = place else { return false };
+        if !series.cell.quieten() {
+            series.quiet_since = Some(now);
+            return true;
+        }
+        let since = *series.quiet_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < timeout {
+            return true;
+        }
+        if series.is_forgotten(aliases)
+            && let Some(series) = place.take()
+        {
+            self.by_labels.remove(&*series.labels);
+            self.free.push(index);
+        }
+        false
+    }
+}
+
+impl Series {
+    /// Whether nobody but this table holds the cell, and nothing was written to it. The caller holds the family's lock:
+    /// once the aliases are gone, no handle is made without it.
+    fn is_forgotten(&mut self, aliases: &Aliases) -> bool {
+        if self.cell.holders() > 1 + self.aliases.len() {
+            return false;
+        }
+        for hash in self.aliases.drain(..) {
+            aliases.remove(hash);
+        }
+        if self.cell.holders() > 1 {
+            return false;
+        }
+        // What the last holder wrote before it let go is seen from here on.
+        std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+        self.cell.quieten()
+    }
+}

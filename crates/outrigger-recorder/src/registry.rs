@@ -1,0 +1,236 @@
+//! All metrics by name.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use metrics::Key;
+use outrigger_exposition::{self as exposition, Kind, Label, Point, Value};
+use outrigger_semconv::{Metric, library};
+
+use crate::alias::Aliases;
+use crate::builder::Settings;
+use crate::cell::{Cell, Nowhere};
+use crate::family::{Family, OverflowCell, Place, Shared};
+use crate::lock::{lock, read, write};
+use crate::name;
+
+/// What recorder and pages share.
+pub(crate) struct Registry {
+    pub(crate) settings: Settings,
+    pub(crate) aliases: Aliases,
+    families: RwLock<Names>,
+    descriptions: RwLock<HashMap<Box<str>, Arc<Description>>>,
+    /// What was refused, by the name that was asked for.
+    refused: Mutex<BTreeMap<Box<str>, Arc<Nowhere>>>,
+    collectors: RwLock<Vec<Arc<Collector>>>,
+    /// Series that were ever made.
+    births: AtomicU64,
+}
+
+type Collector = dyn Fn() -> Vec<exposition::Family> + Send + Sync;
+
+struct Names {
+    families: BTreeMap<Arc<str>, Arc<Family>>,
+    /// The names of all families and of their samples.
+    taken: HashSet<Box<str>>,
+}
+
+/// What was said of a metric.
+#[derive(Debug, Default)]
+pub(crate) struct Description {
+    pub(crate) help: Box<str>,
+    pub(crate) unit: Option<&'static str>,
+}
+
+/// What a key leads to.
+pub(crate) enum Found {
+    Series(Cell),
+    Overflow(OverflowCell),
+    Nowhere(Arc<Nowhere>),
+}
+
+/// Names that were refused, each with a count of its own; those beyond share one.
+const REFUSED: usize = 1_000;
+
+/// The name under which refused names beyond [`REFUSED`] are counted.
+const OTHER: &str = "_other";
+
+impl Registry {
+    pub(crate) fn new(settings: Settings) -> Self {
+        // The recorder's own metrics are made for each page, out of what the families count.
+        let own = [&library::SERIES_DROPPED, &library::OBSERVATIONS_INVALID];
+        let taken = own.iter().flat_map(|metric| claims(name::family(metric.name, Kind::Counter), Kind::Counter));
+        let descriptions = own.iter().map(|metric| {
+            let description = Description { help: metric.help.into(), unit: None };
+            (name::family(metric.name, Kind::Counter).into(), Arc::new(description))
+        });
+        Self {
+            settings,
+            aliases: Aliases::default(),
+            families: RwLock::new(Names { families: BTreeMap::new(), taken: taken.collect() }),
+            descriptions: RwLock::new(descriptions.collect()),
+            refused: Mutex::default(),
+            collectors: RwLock::default(),
+            births: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &Key, kind: Kind) -> Found {
+        match self.aliases.get(key, kind) {
+            Some(cell) => Found::Series(cell),
+            None => self.find_by_name(key, kind),
+        }
+    }
+
+    #[cold]
+    fn find_by_name(&self, key: &Key, kind: Kind) -> Found {
+        let name = name::metric(key.name());
+        let Some(family) = self.family(name::family(&name, kind), kind) else {
+            return Found::Nowhere(self.refuse(&name, kind));
+        };
+        match family.resolve(key, self.settings.series_limit, &self.births, &self.aliases) {
+            Place::Series(cell) => Found::Series(cell),
+            Place::Overflow(cell, first) => {
+                if first {
+                    let (metric, limit) = (family.shown_name(), self.settings.series_limit);
+                    tracing::warn!(metric, limit, "a metric has reached its cap on series; further ones are folded");
+                }
+                Found::Overflow(cell)
+            }
+        }
+    }
+
+    /// The family of this name, made if need be; `None` when its name or its samples' names belong to another one, or
+    /// there are too many.
+    fn family(&self, name: &str, kind: Kind) -> Option<Arc<Family>> {
+        if let Some(family) = read(&self.families).families.get(name) {
+            return (family.shared.kind == kind).then(|| Arc::clone(family));
+        }
+        let names = &mut *write(&self.families);
+        if let Some(family) = names.families.get(name) {
+            return (family.shared.kind == kind).then(|| Arc::clone(family));
+        }
+        let is_free = claims(name, kind).all(|claim| !names.taken.contains(&claim));
+        if !is_free || names.families.len() >= self.settings.metric_limit {
+            return None;
+        }
+        let bounds = if kind == Kind::Histogram { self.settings.bounds(name) } else { &[] };
+        let family = Arc::new(Family::new(Shared::new(name, kind, bounds)));
+        names.taken.extend(claims(name, kind));
+        names.families.insert(Arc::clone(&family.shared.name), Arc::clone(&family));
+        Some(family)
+    }
+
+    fn refuse(&self, name: &str, kind: Kind) -> Arc<Nowhere> {
+        let refused = &mut *lock(&self.refused);
+        if let Some(nowhere) = refused.get(name) {
+            return Arc::clone(nowhere);
+        }
+        let name = if refused.len() < REFUSED { name } else { OTHER };
+        let nowhere = refused.entry(name.into()).or_insert_with(|| {
+            tracing::warn!(metric = name, %kind, "a metric is refused: its name is taken, or there are too many metrics");
+            Arc::default()
+        });
+        Arc::clone(nowhere)
+    }
+
+    pub(crate) fn describe(&self, name: &str, kind: Kind, help: &str, unit: Option<&'static str>) {
+        let name = name::metric(name);
+        let name = name::family(&name, kind);
+        let descriptions = &mut *write(&self.descriptions);
+        if descriptions.len() < self.settings.metric_limit.saturating_mul(2) || descriptions.contains_key(name) {
+            descriptions.insert(name.into(), Arc::new(Description { help: help.into(), unit }));
+        }
+    }
+
+    pub(crate) fn description(&self, name: &str) -> Option<Arc<Description>> {
+        read(&self.descriptions).get(name).cloned()
+    }
+
+    pub(crate) fn add_collector(&self, collector: Arc<Collector>) {
+        write(&self.collectors).push(collector);
+    }
+
+    /// The first family whose name comes after `name`, or the first of all.
+    pub(crate) fn family_after(&self, name: Option<&str>) -> Option<Arc<Family>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let names = read(&self.families);
+        let after = name.map_or(Unbounded, Excluded);
+        names.families.range::<str, _>((after, Unbounded)).next().map(|(_, family)| Arc::clone(family))
+    }
+
+    /// Series made so far.
+    pub(crate) fn births(&self) -> u64 {
+        self.births.load(Ordering::Relaxed)
+    }
+
+    /// The families that are made for a page, by name: the recorder's own and the collectors'. Those whose names belong
+    /// to the registry, or came before, are left out.
+    pub(crate) fn collect(&self) -> Vec<exposition::Family> {
+        // Not under the lock: a collector may take its time, and may use the recorder.
+        let collectors = read(&self.collectors).clone();
+        let mut made: Vec<exposition::Family> = collectors.iter().flat_map(|collector| collector()).collect();
+        let own = self.own_families();
+        let names = read(&self.families);
+        let mut taken = HashSet::new();
+        made.retain_mut(|family| {
+            let suffix = name::family(&family.name, family.kind).len();
+            family.name.truncate(suffix);
+            let claims: Vec<Box<str>> = claims(&family.name, family.kind).collect();
+            let is_free = claims.iter().all(|claim| !names.taken.contains(claim) && !taken.contains(claim));
+            taken.extend(claims);
+            is_free && !family.points.is_empty()
+        });
+        made.extend(own);
+        made.sort_by(|one, other| one.name.cmp(&other.name));
+        made
+    }
+
+    /// What the recorder says of itself; nothing while there is nothing to say.
+    fn own_families(&self) -> Vec<exposition::Family> {
+        let (mut dropped, mut invalid) = (BTreeMap::new(), BTreeMap::new());
+        let add = |to: &mut BTreeMap<String, u64>, name: String, count: &AtomicU64| {
+            let count = count.load(Ordering::Relaxed);
+            if count > 0 {
+                *to.entry(name).or_default() += count;
+            }
+        };
+        for family in read(&self.families).families.values() {
+            if family.shared.dropped.load(Ordering::Relaxed) > 0 || family.shared.invalid.load(Ordering::Relaxed) > 0 {
+                add(&mut dropped, family.shown_name(), &family.shared.dropped);
+                add(&mut invalid, family.shown_name(), &family.shared.invalid);
+            }
+        }
+        for (name, nowhere) in &*lock(&self.refused) {
+            add(&mut dropped, name.to_string(), &nowhere.dropped);
+        }
+        let made = [(&library::SERIES_DROPPED, dropped), (&library::OBSERVATIONS_INVALID, invalid)];
+        made.into_iter().filter(|(_, counts)| !counts.is_empty()).map(|(metric, counts)| own(metric, counts)).collect()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The names that a family takes for itself and its samples.
+fn claims(name: &str, kind: Kind) -> impl Iterator<Item = Box<str>> {
+    name::suffixes(kind).iter().map(move |suffix| format!("{name}{suffix}").into())
+}
+
+fn own(metric: &Metric, counts: BTreeMap<String, u64>) -> exposition::Family {
+    let mut family = exposition::Family::new(name::family(metric.name, Kind::Counter), Kind::Counter);
+    family.help = Some(metric.help.to_owned());
+    family.points = counts
+        .into_iter()
+        .map(|(name, count)| {
+            Point::new(vec![Label::new(outrigger_semconv::label::METRIC, name)], Value::Counter(count as f64))
+        })
+        .collect();
+    family
+}
