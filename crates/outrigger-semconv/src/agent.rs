@@ -1,6 +1,6 @@
 //! The agent's own metrics, and the series it derives from what it scrapes.
 
-use crate::{Emitter::Agent, Kind, Metric, Unit, buckets, label, metric};
+use crate::{Emitter::Agent, Emitter::Both, Kind, Metric, Unit, buckets, label, metric};
 
 const ROUTE: &[&str] = &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE];
 const TARGET: &[&str] = &[label::TARGET];
@@ -221,7 +221,7 @@ pub const OTLP_EXPORTS: Metric = metric(
     Kind::Counter,
     Unit::One,
     &[label::OUTCOME],
-    Agent,
+    Both,
     "OTLP export requests, by outcome (success or failure).",
 );
 
@@ -232,8 +232,9 @@ pub const OTLP_DROPPED: Metric = metric(
     Kind::Counter,
     Unit::One,
     &[label::REASON],
-    Agent,
-    "Data points that were not delivered over OTLP, by reason (queue_full, rejected, retries_exhausted).",
+    Both,
+    "Data points that were not delivered over OTLP, by reason (queue_full, rejected, retries_exhausted, \
+     series_limit, unsupported).",
 );
 
 /// This module's metrics.

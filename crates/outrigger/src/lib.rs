@@ -41,6 +41,7 @@
 //! | `admin` | yes | [`admin`]: `/metrics` and health on a port of its own; needs Tokio |
 //! | `http` | yes | [`http`]: a tower layer for request metrics; needs no runtime |
 //! | `process` | yes | [`process`]: CPU, memory, threads, descriptors |
+//! | `otlp` | no | [`otlp`]: a push of everything over OTLP/HTTP, without an agent; needs Tokio. `otlp-tls` adds https |
 //! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
 //! | `client` | no | [`client`]: a tower layer for the calls that the service makes |
 //! | `moka` | no | [`MokaCache`](cache::MokaCache) |
@@ -92,6 +93,8 @@ pub mod http;
 mod install;
 mod late;
 mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 #[cfg(feature = "sqlx")]
 pub mod pool;
 #[cfg(feature = "process")]
@@ -99,6 +102,7 @@ pub mod process;
 mod resource;
 #[cfg(any(feature = "client", feature = "http", feature = "sqlx"))]
 mod series;
+mod shutdown;
 #[cfg(feature = "http")]
 mod trace;
 
@@ -107,6 +111,7 @@ pub use self::exporter::prometheus_builder;
 #[cfg(feature = "exporter")]
 pub use self::install::{InstallError, install, standalone};
 pub use self::metrics::Metrics;
+pub use self::shutdown::Shutdown;
 
 /// The program of the README compiles.
 #[cfg(doctest)]

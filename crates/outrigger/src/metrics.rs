@@ -7,6 +7,7 @@ use ::metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder
 use outrigger_semconv::{Emitter, Kind, Metric, Unit, library};
 
 use crate::resource::Resource;
+use crate::shutdown::Readers;
 
 /// Where metrics go: the process's global recorder, or one of your own. A cheap clone.
 ///
@@ -33,6 +34,7 @@ struct Inner {
     /// `None` is the global recorder, whichever it is by then.
     recorder: Option<SharedRecorder>,
     page: Option<Page>,
+    readers: Readers,
     #[cfg(feature = "client")]
     client: crate::client::Series,
     #[cfg(feature = "http")]
@@ -129,6 +131,15 @@ impl Metrics {
         &self.inner.client
     }
 
+    #[cfg(feature = "otlp")]
+    pub(crate) fn has_page(&self) -> bool {
+        self.inner.page.is_some()
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.inner.readers
+    }
+
     #[cfg(feature = "http")]
     pub(crate) fn http(&self) -> &crate::http::Series {
         &self.inner.http
@@ -144,6 +155,7 @@ impl Metrics {
             inner: Arc::new(Inner {
                 recorder,
                 page,
+                readers: Readers::new(),
                 #[cfg(feature = "client")]
                 client: crate::client::Series::default(),
                 #[cfg(feature = "http")]

@@ -5,11 +5,13 @@ use std::env;
 use ::metrics::Label;
 use outrigger_semconv::label;
 
-/// The labels of `target_info`.
+/// The service, as `target_info` and OTLP tell of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
     name: String,
     version: Option<String>,
+    /// What else `OTEL_RESOURCE_ATTRIBUTES` says.
+    others: Vec<(String, String)>,
 }
 
 impl Resource {
@@ -25,6 +27,33 @@ impl Resource {
         labels
     }
 
+    /// The attributes of an OTLP resource. An instance that has no `service.instance.id` is given a random one, since two
+    /// that push to one place must not be taken for each other.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn attributes(&self) -> Vec<(String, String)> {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut attributes = vec![
+            pair(label::otel(label::SERVICE_NAME), &self.name),
+            pair("telemetry.sdk.name", "outrigger"),
+            pair("telemetry.sdk.language", "rust"),
+            pair("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+        ];
+        attributes.extend(self.version.as_deref().map(|version| pair(label::otel(label::SERVICE_VERSION), version)));
+        if !self.others.iter().any(|(name, _)| name == "service.instance.id") {
+            // A UUID of version 4.
+            let random = fastrand::u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+            let hex = format!("{random:032x}");
+            let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| hex.get(part).unwrap_or_default());
+            attributes.push(pair("service.instance.id", &parts.join("-")));
+        }
+        for (name, value) in &self.others {
+            // The last word on an attribute is the user's.
+            attributes.retain(|(known, _)| known != name);
+            attributes.push(pair(name, value));
+        }
+        attributes
+    }
+
     fn new(service: Option<String>, attributes: Option<String>, program: Option<String>) -> Self {
         let attributes = attributes.unwrap_or_default();
         let some = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -32,7 +61,11 @@ impl Resource {
             .or_else(|| some(attribute(&attributes, "service.name")))
             .or_else(|| some(program))
             .unwrap_or_else(|| "unknown_service".to_owned());
-        Self { name, version: some(attribute(&attributes, "service.version")) }
+        let others = pairs(&attributes)
+            .filter(|(name, _)| !["", "service.name", "service.version"].contains(name))
+            .map(|(name, value)| (name.to_owned(), percent_decoded(value)))
+            .collect();
+        Self { name, version: some(attribute(&attributes, "service.version")), others }
     }
 }
 
@@ -40,15 +73,15 @@ impl Resource {
 /// [the specification](https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable)
 /// asks.
 fn attribute(attributes: &str, key: &str) -> Option<String> {
-    attributes
-        .split(',')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(name, _)| name.trim() == key)
-        .map(|(_, value)| percent_decoded(value.trim()))
+    pairs(attributes).find(|(name, _)| *name == key).map(|(_, value)| percent_decoded(value))
+}
+
+fn pairs(attributes: &str) -> impl Iterator<Item = (&str, &str)> {
+    attributes.split(',').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.trim(), value.trim()))
 }
 
 /// Decodes `%41` and the like; what is not a valid escape, or would not be UTF-8, stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -90,6 +123,23 @@ mod tests {
             let resource = Resource::new(service, attributes, program);
             assert_eq!((resource.name.as_str(), resource.version.as_deref()), (name, version));
         }
+    }
+
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn a_resource_has_all_that_was_said_and_is_told_apart_from_others() {
+        let attributes = |text: &str| {
+            let resource = Resource::new(Some("shop".to_owned()), Some(text.to_owned()), None);
+            resource.attributes().into_iter().collect::<std::collections::BTreeMap<_, _>>()
+        };
+        let said = attributes("service.version=1,service.name=other,deployment.environment.name=a%2Cb,=x,k=");
+        assert_eq!((said["service.name"].as_str(), said["service.version"].as_str()), ("shop", "1"));
+        assert_eq!((said["deployment.environment.name"].as_str(), said["k"].as_str()), ("a,b", ""));
+        assert_eq!(said["telemetry.sdk.name"], "outrigger");
+        let id = &said["service.instance.id"];
+        assert!(id.len() == 36 && &id[14..15] == "4" && "89ab".contains(&id[19..20]), "{id}");
+        assert_ne!(attributes("")["service.instance.id"], *id);
+        assert_eq!(attributes("service.instance.id=pod-7")["service.instance.id"], "pod-7");
     }
 
     #[test]

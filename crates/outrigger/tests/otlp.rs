@@ -1,0 +1,198 @@
+//! A service that pushes its metrics, from its first number to its last, read by a stranger.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use outrigger::cache::CacheMetrics;
+use outrigger::otlp::OtlpError;
+use outrigger::{Metrics, Shutdown};
+use outrigger_exposition::{Kind, Value};
+use outrigger_semconv::{cache, label};
+use outrigger_testkit::OtlpReceiver;
+use serde_json::Value as Json;
+use support::Page;
+use tokio::time::Instant;
+
+const CHILD: &str = "OUTRIGGER_TEST_CHILD";
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// A service that has something to tell.
+async fn service() -> (Metrics, CacheMetrics) {
+    let metrics = outrigger::standalone().unwrap();
+    let names = CacheMetrics::new(&metrics, "names");
+    for _ in 0..3 {
+        names.hit();
+        let loaded: Result<u8, std::io::Error> = names.load(async { Ok(1) }).await;
+        loaded.unwrap();
+    }
+    names.entries(7);
+    (metrics, names)
+}
+
+/// The hits that a receiver has been told of, point by point.
+fn hits(receiver: &OtlpReceiver) -> Vec<Json> {
+    let mut points = receiver.points(cache::REQUESTS.otel);
+    points.retain(|point| point["attributes"][label::otel(label::CACHE_RESULT)] == "hit");
+    points
+}
+
+fn values(points: &[Json]) -> Vec<f64> {
+    points.iter().map(|point| point["value"].as_f64().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_reads_what_the_page_shows() {
+    let Some(receiver) = OtlpReceiver::start() else { return };
+    let (metrics, _names) = service().await;
+    let push = metrics.otlp().endpoint(receiver.http_endpoint()).interval(NEVER).start().unwrap();
+    let page = Page::of(&metrics);
+    assert!(push.flush().await);
+
+    let mut compared = 0;
+    for family in page.families() {
+        let suffix = if family.kind == Kind::Counter { "_total" } else { "" };
+        let metric = outrigger_semconv::find(&format!("{}{suffix}", family.name)).unwrap();
+        if metric.name.starts_with("process_") || metric.name == "target_info" {
+            continue;
+        }
+        let points = receiver.points(metric.otel);
+        assert_eq!(points.len(), family.points.len(), "{}", metric.name);
+        for expected in &family.points {
+            let labels = expected.labels.iter().map(|of| (label::otel(&of.name), of.value.as_str()));
+            let is_it = |point: &&Json| labels.clone().all(|(name, value)| point["attributes"][name] == value);
+            let point = points.iter().find(is_it).unwrap_or_else(|| panic!("{expected:?}: {points:?}"));
+            assert_eq!((&point["unit"], &point["description"]), (&metric.unit.ucum().into(), &metric.help.into()));
+            assert_eq!(point["scope"]["name"], "outrigger");
+            assert!(point["resource"]["service.name"].as_str().is_some_and(|name| name.starts_with("otlp")), "{point}");
+            match &expected.value {
+                Value::Counter(value) => {
+                    assert_eq!((&point["type"], &point["temporality"]), (&"sum".into(), &"cumulative".into()));
+                    assert_eq!(point["value"].as_f64(), Some(*value));
+                    assert!(point["start_time_unix_nano"].as_u64() < point["time_unix_nano"].as_u64());
+                }
+                Value::Gauge(value) => assert_eq!(point["value"].as_f64(), Some(*value)),
+                Value::Histogram(histogram) => {
+                    assert_eq!(point["explicit_bounds"], serde_json::json!(histogram.bounds));
+                    assert_eq!(point["bucket_counts"], serde_json::json!(histogram.counts));
+                    assert_eq!(
+                        (point["count"].as_u64(), point["sum"].as_f64()),
+                        (Some(histogram.count()), histogram.sum)
+                    );
+                }
+                other => panic!("{other:?}"),
+            }
+            compared += 1;
+        }
+    }
+    assert!(compared >= 5, "{compared}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_numbers_are_pushed_once_and_a_restart_is_another_instance() {
+    let Some(receiver) = OtlpReceiver::start() else { return };
+    for restart in 0..2 {
+        let (metrics, names) = service().await;
+        let push = metrics.otlp().endpoint(receiver.http_endpoint()).interval(NEVER).delta().start().unwrap();
+        assert!(push.is_running() && push.flush().await);
+        names.hit();
+        let other = metrics.clone();
+        let (first, second) = tokio::join!(metrics.shutdown(), other.shutdown());
+        assert_eq!((first, second, metrics.shutdown().await), (Shutdown::Pushed, Shutdown::Pushed, Shutdown::Pushed));
+        assert!(!push.flush().await, "it has ended");
+        let points = hits(&receiver).split_off(restart * 2);
+        assert_eq!(values(&points), [3.0, 1.0]);
+        assert_eq!(points[1]["start_time_unix_nano"], points[0]["time_unix_nano"]);
+    }
+    let points = hits(&receiver);
+    let instance = |index: usize| points[index]["resource"]["service.instance.id"].as_str().unwrap();
+    assert_eq!(instance(0), instance(1));
+    assert_ne!(instance(1), instance(2));
+    assert_eq!(receiver.requests().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_holds_the_end_up_for_a_second() {
+    // Connections are made, by the kernel, and never answered.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap();
+    let metrics = outrigger::standalone().unwrap();
+    let endpoint = format!("http://{}", dead.local_addr().unwrap());
+    metrics.otlp().endpoint(endpoint).timeout(NEVER).start().unwrap();
+    let begun = Instant::now();
+    assert_eq!(metrics.shutdown().await, Shutdown::GaveUp);
+    assert_eq!(begun.elapsed().as_millis(), 1000);
+    assert_eq!(metrics.shutdown().await, Shutdown::GaveUp);
+    assert_eq!(begun.elapsed().as_millis(), 1000, "the second time there is nothing to wait for");
+}
+
+#[test]
+fn what_cannot_be_pushed_is_an_error_that_says_why() {
+    let metrics = outrigger::standalone().unwrap();
+    assert!(matches!(metrics.otlp().start(), Err(OtlpError::NoRuntime)));
+    let error = Metrics::with_recorder(std::sync::Arc::new(::metrics::NoopRecorder)).otlp().start().unwrap_err();
+    assert!(error.to_string().contains("install()"), "{error}");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let error = metrics.otlp().endpoint("collector:4317").start().unwrap_err();
+    assert!(error.to_string().contains("\"collector:4317\" is no OTLP endpoint"), "{error}");
+    let error = metrics.otlp().header("api key", "x").start().unwrap_err();
+    assert!(error.to_string().contains("\"api key\""), "{error}");
+}
+
+/// The environment is a process's own, so this one starts itself again as `child` with another.
+#[test]
+fn the_environment_is_heeded() {
+    let Some(receiver) = OtlpReceiver::start() else { return };
+    let child = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child", "--nocapture"]).env(CHILD, "");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let endpoint = receiver.http_endpoint();
+    let said = child(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "no number"),
+        ("OTEL_SERVICE_NAME", "child"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2.3,service.instance.id=pod-7"),
+    ]);
+    assert!(said.contains("outcome: Pushed"), "{said}");
+    let [point] = hits(&receiver).try_into().unwrap();
+    assert_eq!((&point["temporality"], point["value"].as_f64()), (&"delta".into(), Some(1.0)));
+    let resource = &point["resource"];
+    assert_eq!((&resource["service.name"], &resource["service.version"]), (&"child".into(), &"1.2.3".into()));
+    assert_eq!(resource["service.instance.id"], "pod-7");
+    let [request] = receiver.requests().try_into().unwrap();
+    assert_eq!((&request["headers"]["x-tenant"], &request["encoding"]), (&"a b".into(), &"".into()));
+
+    let said = child(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_SDK_DISABLED", "true")]);
+    assert!(said.contains("outcome: Unread"), "{said}");
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+/// Does nothing but as the child of the test above.
+#[test]
+fn child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let outcome = runtime.block_on(async {
+        let metrics = outrigger::standalone().unwrap();
+        let push = metrics.otlp().start().unwrap();
+        CacheMetrics::new(&metrics, "names").hit();
+        assert_eq!(push.is_running(), std::env::var_os("OTEL_SDK_DISABLED").is_none());
+        metrics.shutdown().await
+    });
+    println!("outcome: {outcome:?}");
+}
