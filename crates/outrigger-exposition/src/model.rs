@@ -220,7 +220,8 @@ impl Histogram {
 pub struct NativeHistogram {
     /// The resolution, -4 to 8: each step doubles the number of buckets.
     pub schema: i32,
-    /// The width of the zero bucket on either side of zero; not negative.
+    /// The width of the zero bucket on either side of zero; not negative. Better a little above zero: older versions of
+    /// Prometheus tell by it that a histogram without observations is a native one.
     pub zero_threshold: f64,
     /// Observations in the zero bucket.
     pub zero_count: u64,

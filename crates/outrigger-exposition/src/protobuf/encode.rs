@@ -17,8 +17,8 @@ use crate::protobuf::native;
 ///
 /// A family may take several messages of the same name, as scrapers allow; so no more than one message is held in
 /// memory, 32 KiB and a point. Names of samples are those of text 0.0.4, with the `_total` of counters; so are the
-/// kinds, but gauge histograms keep theirs. Creation times are written where points have them: here they are no series
-/// of their own. Nothing is said of a family without points.
+/// kinds. Creation times are written where points have them: here they are no series of their own. Nothing is said of a
+/// family without points.
 ///
 /// A histogram has one count for both kinds of buckets: the native ones' if there are any. A summary without a sum or
 /// count, or a histogram without a sum, reads as if it were zero.
@@ -76,8 +76,8 @@ impl<W: BufMut> Encoder<W> {
                 Kind::Gauge | Kind::Info | Kind::StateSet => kind::GAUGE,
                 Kind::Summary => kind::SUMMARY,
                 Kind::Unknown => kind::UNTYPED,
-                Kind::Histogram => kind::HISTOGRAM,
-                Kind::GaugeHistogram => kind::GAUGE_HISTOGRAM,
+                // Prometheus 2.42 makes nothing of the classic buckets of a gauge histogram.
+                Kind::Histogram | Kind::GaugeHistogram => kind::HISTOGRAM,
             },
             unit: header.unit.filter(|unit| unit_fits(name, unit, header.kind)).unwrap_or_default().to_owned(),
         };

@@ -23,7 +23,6 @@ pub(crate) mod kind {
     pub(crate) const SUMMARY: i32 = 2;
     pub(crate) const UNTYPED: i32 = 3;
     pub(crate) const HISTOGRAM: i32 = 4;
-    pub(crate) const GAUGE_HISTOGRAM: i32 = 5;
 }
 
 /// What stands before each metric of a family: field 4, length-delimited.
