@@ -3,7 +3,7 @@
 mod driver;
 
 use bench_peers::Result;
-use driver::{Workers, compare, instructions};
+use driver::{Workers, compare, counts};
 
 const USAGE: &str = "\
 usage: cargo run --release -- [--peers] <measure> [names]
@@ -12,7 +12,8 @@ usage: cargo run --release -- [--peers] <measure> [names]
   list                          contenders, single observations, registries
   page <contender>              what it has recorded after ten requests
   instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
-  observations [cases]          instructions per observation (needs valgrind)
+  observations [cases]          instructions per observation, also over the empty loop (needs valgrind)
+  allocations [contenders]      allocations per request, also over the first contender
 
 --peers compiles the other libraries too.";
 
@@ -30,8 +31,9 @@ fn main() -> Result<()> {
         "compare" => compare::all(&workers)?,
         "list" => print!("{}", workers.run(&["list"])?),
         "page" => print!("{}", workers.run(&["page", names.first().ok_or(USAGE)?])?),
-        "instructions" => instructions::requests(&workers, names)?,
-        "observations" => instructions::observations(&workers, names)?,
+        "allocations" => counts::allocations(&workers, names)?,
+        "instructions" => counts::requests(&workers, names)?,
+        "observations" => counts::observations(&workers, names)?,
         _ => return Err(USAGE.into()),
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Ours beside the others: one table, with the ratio of ours to theirs in brackets.
 
 use super::table::{Table, Unit};
-use super::{Figures, Workers, instructions};
+use super::{Figures, Workers, counts};
 use bench_peers::Result;
 use bench_peers::processor::median;
 use std::collections::BTreeMap;
@@ -15,23 +15,23 @@ const ROUNDS: usize = 5;
 
 pub(crate) fn all(workers: &Workers) -> Result<()> {
     let mut table = Table::new(&PEERS);
-    let bare = requests(workers, &mut table)?;
-    memory(workers, &mut table, &bare)?;
+    requests(workers, &mut table)?;
+    memory(workers, &mut table)?;
     observations(workers, &mut table)?;
     scrapes(workers, &mut table)?;
-    println!("Instructions, allocations and bytes of a request are over bare axum. In brackets: ours / theirs.\n");
+    println!("A request's figures are over bare axum, an observation's instructions over the loop around it.");
+    println!("In brackets: ours / theirs.\n");
     table.print()
 }
 
-/// Instructions of a request; returns what bare axum allocates.
-fn requests(workers: &Workers, table: &mut Table) -> Result<Figures> {
+fn requests(workers: &Workers, table: &mut Table) -> Result<()> {
     let mut bare = BTreeMap::new();
     let mut over_bare = |scenario: &'static str, contender: &str| -> Result<f64> {
         if !bare.contains_key(scenario) {
-            bare.insert(scenario, instructions::per_request(workers, "bare", scenario)?);
+            bare.insert(scenario, counts::per_request(workers, "bare", scenario)?);
         }
         let alone = bare.get(scenario).copied().unwrap_or_default();
-        Ok(instructions::per_request(workers, contender, scenario)? - alone)
+        Ok(counts::per_request(workers, contender, scenario)? - alone)
     };
     let mut theirs = [None; PEERS.len()];
     for (slot, peer) in theirs.iter_mut().zip(PEERS) {
@@ -60,25 +60,20 @@ fn requests(workers: &Workers, table: &mut Table) -> Result<Figures> {
     table.row("with body sizes", count, Some(over_bare("product", "outrigger-sizes")?), sizes);
     table.row("duration to the headers only", count, Some(over_bare("product", "outrigger-headers")?), theirs);
     table.row("over the exporter", count, Some(over_bare("product", "outrigger-exporter")?), same_recorder);
-    workers.counted(&["requests-memory", "bare"])
+    Ok(())
 }
 
-fn memory(workers: &Workers, table: &mut Table, bare: &Figures) -> Result<()> {
-    let of = |contender: &str| workers.counted(&["requests-memory", contender]);
-    let ours = of("outrigger")?;
-    let theirs = PEERS.into_iter().map(of).collect::<Result<Vec<_>>>()?;
+fn memory(workers: &Workers, table: &mut Table) -> Result<()> {
     let rows = [
-        ("request, allocations", "allocations", Unit::Count),
-        ("request, bytes allocated", "bytes", Unit::Bytes),
-        ("held after 1 M requests, no scrape", "held", Unit::Bytes),
-        ("held after 100,000 unmatched paths", "held_by_paths", Unit::Bytes),
+        ("request, allocations", "requests-allocations", "allocations", Unit::Count),
+        ("request, bytes allocated", "requests-allocations", "bytes", Unit::Bytes),
+        ("held after 1 M requests, no scrape", "requests-memory", "held", Unit::Bytes),
+        ("held after 100,000 unmatched paths", "requests-memory", "held_by_paths", Unit::Bytes),
     ];
-    for (what, name, unit) in rows {
-        // What axum and the request itself hold and allocate is not the metrics' doing.
-        let alone = bare.get(name)?;
-        let over = |figures: &Figures| figures.get(name).map(|figure| (figure - alone).max(0.0));
-        let others = theirs.iter().map(|figures| over(figures).map(Some)).collect::<Result<Vec<_>>>()?;
-        table.row(what, unit, Some(over(&ours)?), others);
+    for (what, measure, name, unit) in rows {
+        let figure = |contender: &str| workers.counted(&[measure, contender])?.get(name);
+        let alone = figure("bare")?;
+        row(table, what, unit, |contender| Ok(Some((figure(contender)? - alone).max(0.0))))?;
     }
     Ok(())
 }
@@ -95,7 +90,7 @@ fn observations(workers: &Workers, table: &mut Table) -> Result<()> {
     ];
     for (what, kind) in rows {
         row(table, what, Unit::Count, |library| {
-            case(library, kind).map(|case| instructions::per_observation(workers, &case)).transpose()
+            case(library, kind).map(|case| counts::of_observation(workers, &case)).transpose()
         })?;
     }
 

@@ -1,7 +1,7 @@
 //! Starting the workers and reading what they say.
 
 pub(crate) mod compare;
-pub(crate) mod instructions;
+pub(crate) mod counts;
 mod table;
 
 use bench_peers::Result;

@@ -14,6 +14,7 @@ pub fn main() -> Result<()> {
         ["list"] => list(),
         ["page", contender] => requests::page(contender),
         ["requests", contender, scenario, count] => requests::run(contender, scenario.parse()?, count.parse()?),
+        ["requests-allocations", contender] => counting().and_then(|()| requests::allocations(contender)),
         ["requests-memory", contender] => counting().and_then(|()| requests::memory(contender)),
         ["observe", case, count] => observations::run(case, count.parse()?),
         ["observe-time", case, threads] => observations::time(case, threads.parse()?),

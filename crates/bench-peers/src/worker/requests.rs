@@ -8,7 +8,6 @@ use axum::Router;
 use std::hint::black_box;
 use tokio::runtime::Runtime;
 
-/// As many requests before each measurement, so that handles and caches stand.
 const WARM_UP: usize = 256;
 
 /// A contender in its runtime.
@@ -28,15 +27,21 @@ impl Bench {
         Ok(Self { router: router.with_state(()), upkeep, page, runtime })
     }
 
+    /// After as many requests that handles and caches stand.
+    fn warm(contender: &str, scenario: Scenario) -> Result<Self> {
+        let mut bench = Self::new(contender)?;
+        bench.requests(scenario, WARM_UP);
+        (bench.upkeep)();
+        Ok(bench)
+    }
+
     fn requests(&mut self, scenario: Scenario, count: usize) {
         black_box(measured_requests(&self.runtime, &mut self.router, scenario, count));
     }
 }
 
 pub(super) fn run(contender: &str, scenario: Scenario, count: usize) -> Result<()> {
-    let mut bench = Bench::new(contender)?;
-    bench.requests(scenario, WARM_UP);
-    (bench.upkeep)();
+    let mut bench = Bench::warm(contender, scenario)?;
     bench.requests(scenario, count);
     Ok(())
 }
@@ -50,31 +55,30 @@ pub(super) fn page(contender: &str) -> Result<()> {
     Ok(())
 }
 
-/// Allocations of a request, what a million of them leave behind, and what 100,000 paths that nothing matches leave.
-pub(super) fn memory(contender: &str) -> Result<()> {
-    const COUNTED: usize = 64_000;
-    const MANY: usize = 1_000_000;
-    const PATHS: usize = 100_000;
+/// Allocations of a request.
+pub(super) fn allocations(contender: &str) -> Result<()> {
+    const COUNT: usize = 64_000;
 
-    let mut bench = Bench::new(contender)?;
-    bench.requests(Scenario::Product, 1_024);
-    (bench.upkeep)();
+    let mut bench = Bench::warm(contender, Scenario::Product)?;
     let before = counts();
-    bench.requests(Scenario::Product, COUNTED);
+    bench.requests(Scenario::Product, COUNT);
     let after = counts();
-    let per_request = |count: usize| count as f64 / COUNTED as f64;
-    println!("allocations={}", per_request(after.allocations - before.allocations));
-    println!("bytes={}", per_request(after.bytes - before.bytes));
+    println!("allocations={}", (after.allocations - before.allocations) as f64 / COUNT as f64);
+    println!("bytes={}", (after.bytes - before.bytes) as f64 / COUNT as f64);
+    Ok(())
+}
 
-    (bench.upkeep)();
+/// What a million requests leave behind, and what 100,000 paths do that nothing matches, after the first of them.
+pub(super) fn memory(contender: &str) -> Result<()> {
+    let mut bench = Bench::warm(contender, Scenario::Product)?;
     let before = counts().held;
-    bench.requests(Scenario::Product, MANY);
+    bench.requests(Scenario::Product, 1_000_000);
     println!("held={}", counts().held.saturating_sub(before));
 
     bench.requests(Scenario::Unmatched, 1);
     (bench.upkeep)();
     let before = counts().held;
-    bench.requests(Scenario::Unmatched, PATHS);
+    bench.requests(Scenario::Unmatched, 100_000);
     (bench.upkeep)();
     println!("held_by_paths={}", counts().held.saturating_sub(before));
     Ok(())

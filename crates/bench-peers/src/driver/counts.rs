@@ -1,4 +1,4 @@
-//! Instructions, counted by valgrind's callgrind: the same on a busy machine as on a quiet one.
+//! Instructions, counted by valgrind's callgrind, and allocations: both the same on a busy machine as on a quiet one.
 
 use super::{Workers, output};
 use bench_peers::Result;
@@ -11,33 +11,58 @@ const OBSERVATIONS: u32 = 10_240;
 /// Prints a line for each scenario and contender.
 pub(crate) fn requests(workers: &Workers, names: &[String]) -> Result<()> {
     let names = names_or(workers, names, "contender")?;
-    println!("{:<10}{:<28}{:>14}{:>12}", "scenario", "contender", "instructions", "over first");
+    head("scenario", "contender", "instructions", "over first");
     for scenario in ["product", "mix"] {
         let mut first = None;
         for name in &names {
             let figure = per_request(workers, name, scenario)?;
             let over = figure - *first.get_or_insert(figure);
-            println!("{scenario:<10}{name:<28}{figure:>14.0}{over:>+12.0}");
+            println!("{scenario:<14}{name:<28}{figure:>14.0}{over:>+12.0}");
         }
     }
     Ok(())
 }
 
-/// Prints a line for each case. The loop around the observation is in the figure; the case `loop` is nothing else.
+/// Prints a line for each case.
 pub(crate) fn observations(workers: &Workers, names: &[String]) -> Result<()> {
-    println!("{:<28}{:>14}", "observation", "instructions");
+    let empty = per_observation(workers, "loop")?;
+    head("", "case", "instructions", "over loop");
     for name in names_or(workers, names, "observation")? {
-        println!("{name:<28}{:>14.1}", per_observation(workers, &name)?);
+        let figure = per_observation(workers, &name)?;
+        let over = figure - empty;
+        println!("{:<14}{name:<28}{figure:>14.1}{over:>+12.1}", "observation");
     }
     Ok(())
+}
+
+/// Prints a line for each contender.
+pub(crate) fn allocations(workers: &Workers, names: &[String]) -> Result<()> {
+    head("", "contender", "allocations", "over first");
+    let mut first = None;
+    for name in names_or(workers, names, "contender")? {
+        let figure = workers.counted(&["requests-allocations", &name])?.get("allocations")?;
+        let over = figure - *first.get_or_insert(figure);
+        println!("{:<14}{name:<28}{figure:>14.2}{over:>+12.2}", "allocations");
+    }
+    Ok(())
+}
+
+fn head(measure: &str, name: &str, figure: &str, over: &str) {
+    println!("{measure:<14}{name:<28}{figure:>14}{over:>12}");
 }
 
 pub(crate) fn per_request(workers: &Workers, contender: &str, scenario: &str) -> Result<f64> {
     per_one(REQUESTS, |count| callgrind(workers, "measured_requests", &["requests", contender, scenario, count]))
 }
 
-pub(crate) fn per_observation(workers: &Workers, case: &str) -> Result<f64> {
+/// With the loop around it.
+fn per_observation(workers: &Workers, case: &str) -> Result<f64> {
     per_one(OBSERVATIONS, |count| callgrind(workers, "measured_observations", &["observe", case, count]))
+}
+
+/// Without the loop around it.
+pub(crate) fn of_observation(workers: &Workers, case: &str) -> Result<f64> {
+    Ok(per_observation(workers, case)? - per_observation(workers, "loop")?)
 }
 
 fn per_one(count: u32, collect: impl Fn(&str) -> Result<f64>) -> Result<f64> {
