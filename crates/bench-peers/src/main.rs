@@ -14,6 +14,7 @@ usage: cargo run --release -- [--peers] <measure> [names]
   instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
   observations [cases]          instructions per observation, also over the empty loop (needs valgrind)
   allocations [contenders]      allocations per request, also over the first contender
+  memory <libraries>            what is held beyond the series, and allocations per 64 KiB of a page
 
 --peers compiles the other libraries too.";
 
@@ -32,6 +33,7 @@ fn main() -> Result<()> {
         "list" => print!("{}", workers.run(&["list"])?),
         "page" => print!("{}", workers.run(&["page", names.first().ok_or(USAGE)?])?),
         "allocations" => counts::allocations(&workers, names)?,
+        "memory" => counts::memory(&workers, names)?,
         "instructions" => counts::requests(&workers, names)?,
         "observations" => counts::observations(&workers, names)?,
         _ => return Err(USAGE.into()),

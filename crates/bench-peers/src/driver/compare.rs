@@ -161,7 +161,7 @@ fn scrapes(workers: &Workers, table: &mut Table) -> Result<()> {
         memory.insert(*library, workers.counted(&["scrape-memory", library, "100000"])?);
     }
     row(table, "allocations for 64 KiB of that page", Unit::Count, |library| {
-        let per_piece = |figures: &Figures| Ok(figures.get("allocations")? / (figures.get("page")? / 65_536.0));
+        let per_piece = |figures: &Figures| Ok(figures.get("allocations")? / (figures.get("page")? / counts::PIECE));
         memory.get(library).map(per_piece).transpose()
     })?;
     row(table, "held beside the registry meanwhile", Unit::Bytes, |library| {

@@ -8,6 +8,9 @@ use std::process::Command;
 const REQUESTS: u32 = 2_000;
 const OBSERVATIONS: u32 = 10_240;
 
+/// Allocations for a page are per so many bytes of it.
+pub(crate) const PIECE: f64 = 65_536.0;
+
 /// Prints a line for each scenario and contender.
 pub(crate) fn requests(workers: &Workers, names: &[String]) -> Result<()> {
     let names = names_or(workers, names, "contender")?;
@@ -43,6 +46,23 @@ pub(crate) fn allocations(workers: &Workers, names: &[String]) -> Result<()> {
         let figure = workers.counted(&["requests-allocations", &name])?.get("allocations")?;
         let over = figure - *first.get_or_insert(figure);
         println!("{:<14}{name:<28}{figure:>14.2}{over:>+12.2}", "allocations");
+    }
+    Ok(())
+}
+
+/// Prints what each library holds beyond its series, and what a page takes.
+pub(crate) fn memory(workers: &Workers, libraries: &[String]) -> Result<()> {
+    println!("{:<22}{:<28}{:>12}", "", "library", "figure");
+    for library in libraries {
+        let print = |measure, figure: f64| println!("{measure:<22}{library:<28}{figure:>12.2}");
+        let requests = workers.counted(&["requests-memory", library])?;
+        print("held-by-requests", requests.get("held")?);
+        print("held-by-paths", requests.get("held_by_paths")?);
+        let observations = workers.counted(&["observe-memory", &format!("{library}-handle")])?;
+        print("held-by-observations", observations.get("held")?);
+        let page = workers.counted(&["scrape-memory", library, "10000"])?;
+        print("page-allocations", page.get("allocations")? / (page.get("page")? / PIECE));
+        print("page-peak", page.get("peak")?);
     }
     Ok(())
 }

@@ -3,6 +3,20 @@
 use super::Histogram;
 use crate::{BOUNDS, Result};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use outrigger_recorder::Recorder;
+
+pub(super) fn ours_handle() -> Result<Histogram> {
+    ours(by_handle)
+}
+
+pub(super) fn ours_macro() -> Result<Histogram> {
+    ours(by_macro)
+}
+
+fn ours<F: Fn(f64) + Send + Sync + 'static>(observe: fn() -> F) -> Result<Histogram> {
+    metrics::set_global_recorder(Recorder::builder().buckets("http_request_duration_seconds", &BOUNDS).build()?)?;
+    Ok(Histogram::new(observe()))
+}
 
 pub(super) fn exporter_handle() -> Result<Histogram> {
     exporter(by_handle)

@@ -35,6 +35,8 @@ pub struct Case {
 pub fn all() -> Vec<Case> {
     vec![
         Case { name: "loop", about: "the loop around an observation", build: the_loop },
+        Case { name: "outrigger-handle", about: "outrigger-recorder", build: facade::ours_handle },
+        Case { name: "outrigger-labels", about: "the same by histogram!", build: facade::ours_macro },
         Case { name: "exporter-handle", about: "metrics-exporter-prometheus", build: facade::exporter_handle },
         Case { name: "exporter-labels", about: "the same by histogram!", build: facade::exporter_macro },
         #[cfg(feature = "peers")]

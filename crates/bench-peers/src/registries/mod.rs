@@ -1,6 +1,6 @@
 //! Registries with many series of one histogram, to be scraped. To add one: a line in [`all`].
 
-mod exporter;
+mod facade;
 #[cfg(feature = "peers")]
 mod peers;
 
@@ -40,7 +40,8 @@ pub struct Entry {
 /// Every registry that is compiled in. They have the same names, labels and 12 buckets.
 pub fn all() -> Vec<Entry> {
     vec![
-        Entry { name: "exporter", about: "metrics-exporter-prometheus, one string", build: exporter::build },
+        Entry { name: "outrigger", about: "outrigger-recorder, in pieces", build: facade::ours },
+        Entry { name: "exporter", about: "metrics-exporter-prometheus, one string", build: facade::exporter },
         #[cfg(feature = "peers")]
         Entry { name: "prometheus", about: "its text encoder, one string", build: peers::prometheus },
         #[cfg(feature = "peers")]
