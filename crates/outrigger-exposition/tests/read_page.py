@@ -3,17 +3,14 @@
     family <name> <type> <help>
     sample <name> <value as a big-endian double> [<label name>=<label value>]...
 
-Labels are sorted. Exit code 3 means that prometheus_client is not installed.
+Labels are sorted.
 """
 
 import struct
 import sys
 
-try:
-    from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-    from prometheus_client.parser import text_string_to_metric_families as text
-except ImportError:
-    sys.exit(3)
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text
 
 
 def encode(string):

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod hostile;
+
 use outrigger_exposition::{
     BucketExemplar, Encoder, Exemplar, Families, Family, Format, Histogram, Kind, Label, Point, Quantile, Summary,
     Value, families,
@@ -32,6 +34,19 @@ proptest! {
     #[test]
     fn any_text_holds_the_invariants(page in "[ab_:{}=\",\\\\# 0-9.\n\r+eé]{0,200}") {
         outrigger_exposition::fuzz_one(page.as_bytes());
+    }
+}
+
+#[test]
+fn hostile_label_values() {
+    let mut family = Family::new("hostile", Kind::Gauge);
+    family.points.extend(hostile::values().into_iter().enumerate().map(|(index, value)| {
+        let labels = vec![Label::new("hostile", value.clone()), Label::new("again", value)];
+        Point::new(labels, Value::Gauge(index as f64))
+    }));
+    assert!(family.points.len() > 1400);
+    for format in [Format::Text, Format::OpenMetrics] {
+        round_trip(format, std::slice::from_ref(&family));
     }
 }
 

@@ -4,6 +4,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../hostile/mod.rs"]
+mod hostile;
 mod labels;
 #[cfg(feature = "protobuf")]
 mod native;
