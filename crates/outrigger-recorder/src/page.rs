@@ -158,11 +158,11 @@ impl Page {
                     Cell::Counter(cell) => ValueRef::Number(cell.value() as f64),
                     Cell::Gauge(cell) => ValueRef::Number(cell.value()),
                     Cell::Histogram(cell) => {
-                        let reading = cell.read(&mut self.counts);
+                        let sum = cell.read(&mut self.counts);
                         ValueRef::Histogram {
                             bounds: family.shared.bounds.finite(),
                             counts: &self.counts,
-                            sum: Some(reading.sum),
+                            sum: Some(sum),
                             exemplars: &[],
                             native: None,
                         }

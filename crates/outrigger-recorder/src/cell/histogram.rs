@@ -6,18 +6,19 @@ use std::sync::{Arc, OnceLock};
 use metrics::HistogramFn;
 
 use super::activity::Activity;
-use super::stripes::{Stripes, add_to_sum};
+use super::stripes::{self, Stripes};
 use crate::family::Shared;
 
 /// Observations counted in buckets, and their sum.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     shared: Arc<Shared>,
-    /// A count for each bucket, then the bits of the sum.
-    slots: Box<[AtomicU64]>,
+    counts: Box<[AtomicU64]>,
+    /// The bits of the sum.
+    sum: AtomicU64,
+    stripes: OnceLock<Stripes>,
     /// Collisions of threads at the sum, until there are stripes.
     collisions: AtomicU32,
-    stripes: OnceLock<Stripes>,
     pub(crate) activity: Activity,
 }
 
@@ -26,67 +27,81 @@ const COLLISIONS: u32 = 8;
 
 impl Histogram {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let slots = shared.bounds.finite().len() + 2;
+        let buckets = shared.bounds.finite().len() + 1;
         Self {
             shared,
-            slots: (0..slots).map(|_| AtomicU64::new(0)).collect(),
-            collisions: AtomicU32::new(0),
+            counts: (0..buckets).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
             stripes: OnceLock::new(),
+            collisions: AtomicU32::new(0),
             activity: Activity::default(),
         }
     }
 
-    /// The count is written before the sum and read after it: what is in the sum of a reading is in its counts too.
-    #[inline(always)]
+    /// The way of all observations that [`record`](HistogramFn::record) has no short way for.
+    #[inline(never)]
     fn add(&self, value: f64, count: u64, product: f64) {
         if !value.is_finite() {
-            return self.refuse(count);
+            self.shared.invalid.fetch_add(count, Ordering::Relaxed);
+            return;
         }
         let bucket = self.shared.bounds.bucket(value);
         if let Some(stripes) = self.stripes.get() {
             stripes.add(bucket, count, product);
-        } else if let [counts @ .., sum] = &*self.slots
-            && let Some(slot) = counts.get(bucket)
-        {
+        } else if let Some(slot) = self.counts.get(bucket) {
             slot.fetch_add(count, Ordering::Relaxed);
-            if !add_to_sum(sum, product) {
-                self.collided();
-            }
+            return self.add_to_sum(product);
         }
         self.activity.note();
     }
 
-    #[cold]
-    fn refuse(&self, count: u64) {
-        self.shared.invalid.fetch_add(count, Ordering::Relaxed);
-    }
-
-    #[cold]
-    fn collided(&self) {
-        if self.collisions.fetch_add(1, Ordering::Relaxed) >= COLLISIONS {
-            self.stripes.get_or_init(|| Stripes::new(self.slots.len()));
+    /// For a sum that is busy or about to overflow.
+    #[inline(never)]
+    fn add_to_sum(&self, product: f64) {
+        if !stripes::add_to_sum(&self.sum, product) && self.collisions.fetch_add(1, Ordering::Relaxed) >= COLLISIONS {
+            self.stripes.get_or_init(|| Stripes::new(self.counts.len()));
         }
+        self.activity.note();
     }
 
-    /// Adds everything up: the counts into `counts`, which is emptied first.
-    pub(crate) fn read(&self, counts: &mut Vec<u64>) -> Reading {
-        counts.clear();
-        let [slots @ .., sum] = &*self.slots else { return Reading { sum: 0.0 } };
+    /// Adds everything up: the counts into `counts`, which is emptied first. Gives the sum.
+    ///
+    /// A count is written before the sum and read after it: what is in this sum is in these counts too.
+    pub(crate) fn read(&self, counts: &mut Vec<u64>) -> f64 {
+        let own = f64::from_bits(self.sum.load(Ordering::Acquire));
         let stripes = self.stripes.get();
-        let own = f64::from_bits(sum.load(Ordering::Acquire));
         let sum = own + stripes.map_or(0.0, Stripes::sum);
-        counts.extend(slots.iter().map(|slot| slot.load(Ordering::Relaxed)));
+        counts.clear();
+        counts.extend(self.counts.iter().map(|slot| slot.load(Ordering::Relaxed)));
         if let Some(stripes) = stripes {
             stripes.add_counts_to(counts);
         }
-        Reading { sum: sum.clamp(f64::MIN, f64::MAX) }
+        sum.clamp(f64::MIN, f64::MAX)
     }
 }
 
 impl HistogramFn for Histogram {
+    /// Each exit is the last thing that is done, so that the ordinary way saves no registers.
     #[inline]
     fn record(&self, value: f64) {
-        self.add(value, 1, value);
+        if self.stripes.get().is_some() {
+            return self.add(value, 1, value);
+        }
+        let old = self.sum.load(Ordering::Relaxed);
+        let new = f64::from_bits(old) + value;
+        // Infinite or NaN, which says as much of the value or, seldom, that the sum is full.
+        if !new.is_finite() {
+            return self.add(value, 1, value);
+        }
+        if let Some(slot) = self.counts.get(self.shared.bounds.bucket(value)) {
+            slot.fetch_add(1, Ordering::Relaxed);
+            // Releases the count. A weak exchange that fails by itself is tried again there.
+            let exchanged = self.sum.compare_exchange_weak(old, new.to_bits(), Ordering::Release, Ordering::Relaxed);
+            if exchanged.is_err() {
+                return self.add_to_sum(value);
+            }
+            self.activity.note();
+        }
     }
 
     fn record_many(&self, value: f64, count: usize) {
@@ -94,13 +109,6 @@ impl HistogramFn for Histogram {
             self.add(value, count as u64, value * count as f64);
         }
     }
-}
-
-/// What a histogram holds beside its counts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reading {
-    /// The sum of the observations.
-    pub(crate) sum: f64,
 }
 
 #[cfg(test)]
@@ -114,8 +122,8 @@ mod tests {
 
     fn read(histogram: &Histogram) -> (Vec<u64>, f64) {
         let mut counts = vec![7];
-        let reading = histogram.read(&mut counts);
-        (counts, reading.sum)
+        let sum = histogram.read(&mut counts);
+        (counts, sum)
     }
 
     #[test]
@@ -149,17 +157,34 @@ mod tests {
         assert_eq!(read(&histogram).1, f64::MAX);
         histogram.record_many(f64::MIN, 1000);
         assert!(read(&histogram).1.is_finite());
+        assert_eq!(read(&histogram).0, [1000, 1002]);
+    }
+
+    #[test]
+    fn collisions_make_stripes() {
+        let histogram = histogram(&[1.0]);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let rounds = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while histogram.stripes.get().is_none() && std::time::Instant::now() < deadline {
+                        (0..10_000).for_each(|_| histogram.record(0.25));
+                        rounds.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert!(histogram.stripes.get().is_some(), "two threads never met within a minute");
+        let observations = 10_000 * rounds.into_inner();
+        assert_eq!(read(&histogram), (vec![observations, 0], 0.25 * observations as f64));
     }
 
     #[test]
     fn stripes_change_nothing_but_the_place() {
         let histogram = histogram(&[1.0]);
         histogram.record(0.5);
-        for _ in 0..=COLLISIONS {
-            assert!(histogram.stripes.get().is_none());
-            histogram.collided();
-        }
-        assert!(histogram.stripes.get().is_some());
+        histogram.stripes.get_or_init(|| Stripes::new(histogram.counts.len()));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..1000).for_each(|_| histogram.record(2.0)));

@@ -51,11 +51,11 @@ impl Cell {
             Self::Counter(cell) => Value::Counter(cell.value() as f64),
             Self::Gauge(cell) => Value::Gauge(cell.value()),
             Self::Histogram(cell) => {
-                let reading = cell.read(counts);
+                let sum = cell.read(counts);
                 Value::Histogram(exposition::Histogram {
                     bounds: bounds.to_vec(),
                     counts: counts.clone(),
-                    sum: Some(reading.sum),
+                    sum: Some(sum),
                     ..exposition::Histogram::default()
                 })
             }

@@ -13,8 +13,8 @@ pub(crate) struct Stripes {
     width: usize,
     /// One less than the number of stripes, which is a power of two.
     mask: usize,
-    /// Slots of one stripe; the last is the sum.
-    slots: usize,
+    /// Counts of one stripe; the slot behind them is the sum.
+    buckets: usize,
 }
 
 #[derive(Debug, Default)]
@@ -36,10 +36,10 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 const MOST: usize = 16;
 
 impl Stripes {
-    pub(crate) fn new(slots: usize) -> Self {
+    pub(crate) fn new(buckets: usize) -> Self {
         let stripes = thread::available_parallelism().map_or(2, usize::from).next_power_of_two().clamp(2, MOST);
-        let width = slots.div_ceil(LINE);
-        Self { lines: (0..stripes * width).map(|_| Line::default()).collect(), width, mask: stripes - 1, slots }
+        let width = (buckets + 1).div_ceil(LINE);
+        Self { lines: (0..stripes * width).map(|_| Line::default()).collect(), width, mask: stripes - 1, buckets }
     }
 
     #[inline]
@@ -50,7 +50,7 @@ impl Stripes {
             MINE.set(mine);
         }
         let stripe = mine & self.mask;
-        if let (Some(slot), Some(sum)) = (self.slot(stripe, bucket), self.slot(stripe, self.slots - 1)) {
+        if let (Some(slot), Some(sum)) = (self.slot(stripe, bucket), self.slot(stripe, self.buckets)) {
             slot.fetch_add(count, Ordering::Relaxed);
             if !add_to_sum(sum, product) {
                 MINE.set(mine.wrapping_add(1) & (usize::MAX >> 1));
@@ -59,7 +59,7 @@ impl Stripes {
     }
 
     pub(crate) fn sum(&self) -> f64 {
-        let sums = (0..=self.mask).filter_map(|stripe| self.slot(stripe, self.slots - 1));
+        let sums = (0..=self.mask).filter_map(|stripe| self.slot(stripe, self.buckets));
         sums.map(|sum| f64::from_bits(sum.load(Ordering::Acquire))).sum()
     }
 
