@@ -3,13 +3,14 @@
 mod driver;
 
 use bench_peers::Result;
-use driver::{Workers, compare, counts};
+use driver::{Workers, compare, counts, profile};
 
 const USAGE: &str = "\
 usage: cargo run --release -- [--peers] <measure> [names]
 
   compare                       everything beside the other libraries, as one table (some minutes; needs valgrind)
   list                          contenders, single observations, registries
+  profile <first> <second>      where a request of the second spends more instructions than one of the first
   page <contender>              what it has recorded after ten requests
   instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
   observations [cases]          instructions per observation, also over the empty loop (needs valgrind)
@@ -31,6 +32,10 @@ fn main() -> Result<()> {
     match measure.as_str() {
         "compare" => compare::all(&workers)?,
         "list" => print!("{}", workers.run(&["list"])?),
+        "profile" => {
+            let [first, second] = names else { return Err(USAGE.into()) };
+            profile::of_request(&workers, first, second)?;
+        }
         "page" => print!("{}", workers.run(&["page", names.first().ok_or(USAGE)?])?),
         "allocations" => counts::allocations(&workers, names)?,
         "memory" => counts::memory(&workers, names)?,

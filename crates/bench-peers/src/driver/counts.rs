@@ -5,7 +5,7 @@ use bench_peers::Result;
 use std::process::Command;
 
 /// What is counted is the difference between two runs, one twice as long, so that starting up is in neither.
-const REQUESTS: u32 = 2_000;
+pub(crate) const REQUESTS: u32 = 2_000;
 const OBSERVATIONS: u32 = 10_240;
 
 /// Allocations for a page are per so many bytes of it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod counts;
+pub(crate) mod profile;
 mod table;
 
 use bench_peers::Result;
