@@ -90,6 +90,8 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 
     switches.clear_all();
     workers.stop().await;
+    // (7) Let the last numbers out: whoever scrapes or is pushed to gets them, within a second.
+    metrics.shutdown().await;
     admin.shutdown().await;
     db.close().await;
     telemetry.shutdown().await;

@@ -40,6 +40,7 @@
 mod bind;
 mod body;
 mod page;
+mod scrape;
 mod serve;
 
 use std::fmt;
@@ -162,7 +163,8 @@ fn router(metrics: &Metrics, ready: Ready) -> Router {
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(readiness))
         .with_state(ready);
-    page::routes().with_state(metrics.clone()).merge(health)
+    let watch = axum::middleware::from_fn_with_state(metrics.clone(), scrape::watch);
+    page::routes().with_state(metrics.clone()).route_layer(watch).merge(health)
 }
 
 async fn readiness(State(ready): State<Ready>) -> Response {
