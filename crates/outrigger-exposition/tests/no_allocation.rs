@@ -8,8 +8,8 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use outrigger_exposition::{
-    BucketExemplar, EncodeError, Encoder, Exemplar, Extra, Format, Header, Kind, Label, LineError, Quantile, Sample,
-    ValueRef, Visitor, parse,
+    BucketExemplar, EncodeError, Encoder, Exemplar, Extra, Format, Header, Kind, Label, LineError, NativeBuckets,
+    NativeHistogram, Quantile, Sample, ValueRef, Visitor, parse, protobuf,
 };
 
 thread_local! {
@@ -113,5 +113,31 @@ fn encoding_allocates_nothing() -> Result<(), EncodeError> {
             assert!(encoder.finish()?.len() > 3000);
         }
     }
+    Ok(())
+}
+
+#[test]
+fn encoding_protobuf_allocates_nothing() -> Result<(), EncodeError> {
+    let positive = NativeBuckets { offset: -1, counts: vec![1, 0, 0, 0, 2] };
+    let native = NativeHistogram { positive, ..NativeHistogram::default() };
+    let value = ValueRef::Histogram {
+        bounds: &[0.1, 1.0],
+        counts: &[1, 2, 0],
+        sum: Some(1.0),
+        exemplars: &[],
+        native: Some(&native),
+    };
+    let header = Header { name: "wait_seconds", kind: Kind::Histogram, help: Some("a"), unit: Some("seconds") };
+    let mut encoder = protobuf::Encoder::new(Vec::with_capacity(1 << 16));
+    for round in 0..3 {
+        let before = ALLOCATIONS.get();
+        let mut points = encoder.resume(header)?;
+        for route in ["/a", "/b"] {
+            points.point([("route", route), ("method", "GET")], value, Extra::default())?;
+        }
+        drop(points);
+        assert!(round == 0 || ALLOCATIONS.get() == before);
+    }
+    assert!(encoder.finish()?.len() > 300);
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::protobuf::native;
 /// [text encoder](crate::Encoder) is.
 ///
 /// A family may take several messages of the same name, as scrapers allow; so no more than one message is held in
-/// memory, 32 KiB and a point. Names of samples are those of text 0.0.4, with the `_total` of counters; so are the
+/// memory, 16 KiB and a point. Names of samples are those of text 0.0.4, with the `_total` of counters; so are the
 /// kinds. Creation times are written where points have them: here they are no series of their own. Nothing is said of a
 /// family without points.
 ///
@@ -29,18 +29,20 @@ pub struct Encoder<W> {
     head: Vec<u8>,
     /// The family's metrics that wait for their message, encoded.
     body: Vec<u8>,
-    /// Kept for the room that it has.
+    /// These two are kept for the room that they have.
+    parts: FamilyHead,
     metric: Metric,
     failed: bool,
 }
 
 impl<W: BufMut> Encoder<W> {
     /// A family's message is written when its metrics take this many bytes.
-    const MAX_BODY: usize = 32 * 1024;
+    const MAX_BODY: usize = 16 * 1024;
 
     /// An encoder that writes to `out`.
     pub fn new(out: W) -> Self {
-        Self { out, head: Vec::new(), body: Vec::new(), metric: Metric::default(), failed: false }
+        let (parts, metric) = (FamilyHead::default(), Metric::default());
+        Self { out, head: Vec::new(), body: Vec::new(), parts, metric, failed: false }
     }
 
     /// Writes an owned family.
@@ -68,22 +70,25 @@ impl<W: BufMut> Encoder<W> {
         if name.is_empty() {
             return Err(EncodeError::EmptyName);
         }
-        let head = FamilyHead {
-            name: format!("{name}{}", header.kind.value_suffix()),
-            help: header.help.unwrap_or_default().to_owned(),
-            kind: match header.kind {
-                Kind::Counter => kind::COUNTER,
-                Kind::Gauge | Kind::Info | Kind::StateSet => kind::GAUGE,
-                Kind::Summary => kind::SUMMARY,
-                Kind::Unknown => kind::UNTYPED,
-                // Prometheus 2.42 makes nothing of the classic buckets of a gauge histogram.
-                Kind::Histogram | Kind::GaugeHistogram => kind::HISTOGRAM,
-            },
-            unit: header.unit.filter(|unit| unit_fits(name, unit, header.kind)).unwrap_or_default().to_owned(),
+        let parts = &mut self.parts;
+        replace(&mut parts.name, name);
+        parts.name.push_str(header.kind.value_suffix());
+        replace(&mut parts.help, header.help.unwrap_or_default());
+        replace(&mut parts.unit, header.unit.filter(|unit| unit_fits(name, unit, header.kind)).unwrap_or_default());
+        parts.kind = match header.kind {
+            Kind::Counter => kind::COUNTER,
+            Kind::Gauge | Kind::Info | Kind::StateSet => kind::GAUGE,
+            Kind::Summary => kind::SUMMARY,
+            Kind::Unknown => kind::UNTYPED,
+            // Prometheus 2.42 makes nothing of the classic buckets of a gauge histogram.
+            Kind::Histogram | Kind::GaugeHistogram => kind::HISTOGRAM,
         };
         self.head.clear();
-        head.encode(&mut self.head).map_err(|_| EncodeError::Write)?;
-        self.metric = Metric::default();
+        parts.encode(&mut self.head).map_err(|_| EncodeError::Write)?;
+        // The value of another family's points must not stay. A histogram's buckets are worth keeping.
+        let histogram = self.metric.histogram.take().filter(|_| parts.kind == kind::HISTOGRAM);
+        let label = std::mem::take(&mut self.metric.label);
+        self.metric = Metric { label, histogram, ..Metric::default() };
         Ok(Points { encoder: self, name, kind: header.kind })
     }
 
@@ -218,6 +223,11 @@ impl<W: BufMut> Drop for Points<'_, '_, W> {
     }
 }
 
+fn replace(text: &mut String, new: &str) {
+    text.clear();
+    text.push_str(new);
+}
+
 /// Fills the list anew, with the room that it has.
 fn set_labels<'l>(list: &mut Vec<LabelPair>, labels: impl IntoIterator<Item = (&'l str, &'l str)>) {
     let mut used = 0;
@@ -226,10 +236,8 @@ fn set_labels<'l>(list: &mut Vec<LabelPair>, labels: impl IntoIterator<Item = (&
             list.push(LabelPair::default());
         }
         if let Some(pair) = list.get_mut(used) {
-            for (text, new) in [(&mut pair.name, name), (&mut pair.value, value)] {
-                text.clear();
-                text.push_str(new);
-            }
+            replace(&mut pair.name, name);
+            replace(&mut pair.value, value);
         }
         used += 1;
     }

@@ -166,7 +166,7 @@ fn a_big_family_takes_several_messages() {
     assert!(
         messages.iter().all(|message| message.name == "big" && message.help == "Big." && message.kind == kind::GAUGE)
     );
-    assert!(messages.iter().all(|message| message.encoded_len() < 34 * 1024));
+    assert!(messages.iter().all(|message| message.encoded_len() < 17 * 1024));
     let values: Vec<f64> =
         messages.iter().flat_map(|message| &message.metric).map(|metric| metric.gauge.unwrap().value).collect();
     assert_eq!(values, (0..4).flat_map(|_| (0..1000).map(f64::from)).collect::<Vec<_>>());
