@@ -104,3 +104,33 @@ impl Table {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Table, Unit, short};
+
+    #[test]
+    fn figures_are_three_digits_or_whole() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.083, "0.08"),
+            (3.0, "3"),
+            (96.04, "96"),
+            (96.06, "96.1"),
+            (999.6, "1,000"),
+            (1_234_567.0, "1,234,567"),
+            (-1_234.0, "-1,234"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+    }
+
+    #[test]
+    fn a_ratio_stands_where_both_have_a_figure() {
+        let mut table = Table::new(&["one", "two", "three"]);
+        table.row("held", Unit::Bytes, Some(50_000.0), [Some(100_000.0), Some(0.0), None]);
+        table.row("time", Unit::Nanos, None, [Some(2.5), None, None]);
+        assert_eq!(table.rows[1], ["held", "50 kB", "100 kB (0.50)", "0 B", "-"]);
+        assert_eq!(table.rows[2], ["time", "-", "2.5 ns", "-", "-"]);
+    }
+}

@@ -2,6 +2,7 @@
 //! and this holds the figures. Times are not among them, as they differ from machine to machine and from minute to minute.
 
 use super::Context;
+use super::steps::BENCH;
 use crate::sh::{self, Result};
 use outrigger_testkit::{find_program, packages};
 use std::fmt::Write as _;
@@ -59,6 +60,7 @@ const MARGIN: f64 = 1.03;
 /// Counts with callgrind, which says the same on a busy machine as on a quiet one.
 pub(super) fn gate(context: &Context) -> Result<String> {
     need_valgrind()?;
+    sh::logged(&mut cargo("test"), &context.logs.join("instructions-test.log"))?;
     let mut said = String::new();
     for (number, question) in QUESTIONS.iter().enumerate() {
         let log = context.logs.join(format!("instructions-{number}.log"));
@@ -74,9 +76,15 @@ pub(super) fn peers(context: &Context) -> Result<String> {
 }
 
 fn bench() -> Command {
+    let mut command = cargo("run");
+    command.args(["--quiet", "--"]);
+    command
+}
+
+fn cargo(subcommand: &str) -> Command {
     let mut command = sh::cargo();
-    command.args(["run", "--release", "--quiet", "--manifest-path", "crates/bench-peers/Cargo.toml", "--target-dir"]);
-    command.arg(sh::target_dir().join("bench-peers")).arg("--");
+    command.args([subcommand, "--release", "--manifest-path", BENCH, "--target-dir"]);
+    command.arg(sh::target_dir().join("bench-peers"));
     command
 }
 
