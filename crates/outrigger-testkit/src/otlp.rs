@@ -1,8 +1,16 @@
 //! An OTLP receiver that shares no code with ours: Python's protobuf and gRPC, and OpenTelemetry's published messages.
 
-use crate::{Folder, Process, Program, find::python, http, packages, wait::wait_for};
+use crate::{
+    Folder, Process, Program,
+    find::{python, server_program},
+    http, packages,
+    wait::wait_for,
+};
 use serde_json::{Value, json};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const SCRIPT: &str = include_str!("otlp_receiver.py");
 
@@ -19,6 +27,7 @@ pub struct OtlpReceiver {
     process: Process,
     http_port: u16,
     grpc_port: u16,
+    https_port: Option<u16>,
     folder: Folder,
 }
 
@@ -30,21 +39,65 @@ impl OtlpReceiver {
     #[must_use]
     #[track_caller]
     pub fn start() -> Option<Self> {
-        let python = python(packages::PYTHON_MODULES)?;
+        Some(Self::run(&python(packages::PYTHON_MODULES)?, Folder::new("otlp"), &[]))
+    }
+
+    /// As [`start`](Self::start), and receives over HTTPS too, with a [`certificate`](Self::certificate) of its own for
+    /// `localhost`. Also `None` when openssl, which makes that, is not there.
+    ///
+    /// # Panics
+    /// When it does not become ready, or openssl fails; the message ends with its log's tail.
+    #[must_use]
+    #[track_caller]
+    pub fn start_https() -> Option<Self> {
+        let (python, openssl) = (python(packages::PYTHON_MODULES)?, server_program("openssl")?);
         let folder = Folder::new("otlp");
+        let files = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+        let made = Program::new(openssl)
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+            .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-out")
+            .arg(&files[0])
+            .arg("-keyout")
+            .arg(&files[1])
+            .run(Duration::from_secs(60));
+        assert!(made.status.success(), "openssl: {}", made.log);
+        Some(Self::run(&python, folder, &files))
+    }
+
+    #[track_caller]
+    fn run(python: &Path, folder: Folder, files: &[PathBuf]) -> Self {
         let script = folder.write("otlp_receiver.py", SCRIPT);
-        let process = Program::new(python)
-            .arg(script)
-            .arg(folder.path().join("received.jsonl"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .start();
+        let mut program = Program::new(python).arg(script).arg(folder.path().join("received.jsonl"));
+        for file in files {
+            program = program.arg(file);
+        }
+        let process = program.env("PYTHONDONTWRITEBYTECODE", "1").start();
         // It binds free ports by itself and then says which: none can be lost.
         let line = process.wait_line(Duration::from_secs(60), "\"http_port\"");
         let ports: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         let port = |name: &str| {
             ports[name].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_else(|| panic!("{name}: {line}"))
         };
-        Some(Self { http_port: port("http_port"), grpc_port: port("grpc_port"), process, folder })
+        let https_port = (!files.is_empty()).then(|| port("https_port"));
+        Self { http_port: port("http_port"), grpc_port: port("grpc_port"), https_port, process, folder }
+    }
+
+    /// `https://localhost:port`, for `OTEL_EXPORTER_OTLP_ENDPOINT` with protocol `http/protobuf`.
+    ///
+    /// # Panics
+    /// When it was not started by [`start_https`](Self::start_https).
+    #[must_use]
+    #[track_caller]
+    pub fn https_endpoint(&self) -> String {
+        format!("https://localhost:{}", self.https_port.expect("it was started with start_https()"))
+    }
+
+    /// The certificate that it shows to those who come over HTTPS, in PEM, for `SSL_CERT_FILE`.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("certificate.pem")
     }
 
     /// `http://127.0.0.1:port`, for `OTEL_EXPORTER_OTLP_ENDPOINT` with protocol `http/protobuf`.

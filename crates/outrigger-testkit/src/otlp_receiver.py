@@ -1,7 +1,8 @@
 """An OTLP receiver for tests. Decodes with OpenTelemetry's published protobuf messages, shares no code with Outrigger.
 
-Usage: otlp_receiver.py FILE
-Listens on free ports of 127.0.0.1 and prints one line: {"http_port": N, "grpc_port": N}.
+Usage: otlp_receiver.py FILE [CERTIFICATE KEY]
+Listens on free ports of 127.0.0.1 and prints one line: {"http_port": N, "grpc_port": N}; with a certificate and its key
+(PEM) over HTTPS too, on "https_port".
 Accepts POST /v1/metrics and /v1/traces (protobuf; gzip or deflate allowed) and the gRPC export methods.
 Appends each data point and span to FILE as one JSON object a line, and serves on the HTTP port:
   GET /received/points?metric=NAME[&latest=1]   GET /received/metrics   GET /received/spans   GET /received/requests
@@ -14,6 +15,7 @@ import concurrent.futures
 import gzip
 import http.server
 import json
+import ssl
 import sys
 import threading
 import urllib.parse
@@ -363,7 +365,17 @@ def main():
 
     http_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(received))
     http_server.daemon_threads = True
-    print(json.dumps({"http_port": http_server.server_address[1], "grpc_port": grpc_port}), flush=True)
+    ports = {"http_port": http_server.server_address[1], "grpc_port": grpc_port}
+    if len(sys.argv) == 4:
+        https_server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(received))
+        https_server.daemon_threads = True
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[2], sys.argv[3])
+        # The handshake is left to each connection's thread: a client that makes none holds nobody up.
+        https_server.socket = context.wrap_socket(https_server.socket, server_side=True, do_handshake_on_connect=False)
+        ports["https_port"] = https_server.server_address[1]
+        threading.Thread(target=https_server.serve_forever, daemon=True).start()
+    print(json.dumps(ports), flush=True)
     http_server.serve_forever()
 
 

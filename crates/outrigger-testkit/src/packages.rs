@@ -12,6 +12,7 @@ pub const DEBIAN: &[(&str, &str)] = &[
     ("promtool", "prometheus"),
     ("prometheus-alertmanager", "prometheus-alertmanager"),
     ("chromium", "chromium"),
+    ("openssl", "openssl"),
     ("valgrind", "valgrind"),
 ];
 

@@ -144,20 +144,22 @@ fn what_cannot_be_pushed_is_an_error_that_says_why() {
     assert!(error.to_string().contains("\"api key\""), "{error}");
 }
 
-/// The environment is a process's own, so this one starts itself again as `child` with another.
+/// What [`child`] says, run with these variables: the environment is a process's own, so this one starts itself again.
+#[track_caller]
+fn child_with(variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child", "--nocapture"]).env(CHILD, "");
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
 #[test]
 fn the_environment_is_heeded() {
     let Some(receiver) = OtlpReceiver::start() else { return };
-    let child = |variables: &[(&str, &str)]| {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "child", "--nocapture"]).env(CHILD, "");
-        let output = command.envs(variables.iter().copied()).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{said}");
-        said
-    };
     let endpoint = receiver.http_endpoint();
-    let said = child(&[
+    let said = child_with(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
@@ -175,12 +177,30 @@ fn the_environment_is_heeded() {
     let [request] = receiver.requests().try_into().unwrap();
     assert_eq!((&request["headers"]["x-tenant"], &request["encoding"]), (&"a b".into(), &"".into()));
 
-    let said = child(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_SDK_DISABLED", "true")]);
+    let said = child_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_SDK_DISABLED", "true")]);
     assert!(said.contains("outcome: Unread"), "{said}");
     assert_eq!(receiver.requests().len(), 1);
 }
 
-/// Does nothing but as the child of the test above.
+#[test]
+fn https_trusts_whom_the_system_trusts_and_nobody_else() {
+    let Some(receiver) = OtlpReceiver::start_https() else { return };
+    let (endpoint, certificate) = (receiver.https_endpoint(), receiver.certificate().display().to_string());
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+    let trusted = [variables[0], ("SSL_CERT_FILE", certificate.as_str())];
+    let said = child_with(&trusted);
+    assert!(said.contains("outcome: Pushed"), "{said}");
+    assert_eq!(values(&hits(&receiver)), [1.0]);
+
+    // Another certificate of the same name.
+    let Some(stranger) = OtlpReceiver::start_https() else { return };
+    let other = stranger.certificate().display().to_string();
+    let said = child_with(&[variables[0], ("SSL_CERT_FILE", other.as_str())]);
+    assert!(said.contains("outcome: GaveUp"), "{said}");
+    assert_eq!(hits(&receiver).len(), 1);
+}
+
+/// Does nothing but as the child of the tests above.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {
