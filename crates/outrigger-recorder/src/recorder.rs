@@ -125,6 +125,7 @@ impl metrics::Recorder for Recorder {
         match self.registry.find(key, Kind::Counter) {
             Found::Series(Cell::Counter(cell)) => Counter::from_arc(cell),
             Found::Overflow(OverflowCell::Counter(cell)) => Counter::from_arc(cell),
+            Found::Own(count) => Counter::from_arc(count),
             Found::Nowhere(cell) => Counter::from_arc(cell),
             Found::Series(_) | Found::Overflow(_) => Counter::noop(),
         }
@@ -135,7 +136,7 @@ impl metrics::Recorder for Recorder {
             Found::Series(Cell::Gauge(cell)) => Gauge::from_arc(cell),
             Found::Overflow(OverflowCell::Gauge(cell)) => Gauge::from_arc(cell),
             Found::Nowhere(cell) => Gauge::from_arc(cell),
-            Found::Series(_) | Found::Overflow(_) => Gauge::noop(),
+            Found::Series(_) | Found::Overflow(_) | Found::Own(_) => Gauge::noop(),
         }
     }
 
@@ -144,7 +145,7 @@ impl metrics::Recorder for Recorder {
             Found::Series(Cell::Histogram(cell)) => Histogram::from_arc(cell),
             Found::Overflow(OverflowCell::Histogram(cell)) => Histogram::from_arc(cell),
             Found::Nowhere(cell) => Histogram::from_arc(cell),
-            Found::Series(_) | Found::Overflow(_) => Histogram::noop(),
+            Found::Series(_) | Found::Overflow(_) | Found::Own(_) => Histogram::noop(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use metrics::Key;
 use outrigger_exposition::{self as exposition, Kind, Label, Point, Value};
-use outrigger_semconv::{Metric, library};
+use outrigger_semconv::{Metric, label, library};
 
 use crate::alias::Aliases;
 use crate::builder::Settings;
@@ -24,6 +24,8 @@ pub(crate) struct Registry {
     descriptions: RwLock<HashMap<Box<str>, Arc<Description>>>,
     /// What was refused, by the name that was asked for.
     refused: Mutex<BTreeMap<Box<str>, Arc<Nowhere>>>,
+    /// What others say that they dropped before it came here, by the metric that it was meant for.
+    dropped_before: Mutex<BTreeMap<Box<str>, Arc<AtomicU64>>>,
     collectors: RwLock<Vec<Arc<Collector>>>,
     /// Series that were ever made.
     births: AtomicU64,
@@ -48,6 +50,8 @@ pub(crate) struct Description {
 pub(crate) enum Found {
     Series(Cell),
     Overflow(OverflowCell),
+    /// A count that joins what the recorder itself says under that name.
+    Own(Arc<AtomicU64>),
     Nowhere(Arc<Nowhere>),
 }
 
@@ -72,6 +76,7 @@ impl Registry {
             families: RwLock::new(Names { families: BTreeMap::new(), taken: taken.collect() }),
             descriptions: RwLock::new(descriptions.collect()),
             refused: Mutex::default(),
+            dropped_before: Mutex::default(),
             collectors: RwLock::default(),
             births: AtomicU64::new(0),
         }
@@ -88,6 +93,9 @@ impl Registry {
     #[cold]
     fn find_by_name(&self, key: &Key, kind: Kind) -> Found {
         let name = name::metric(key.name());
+        if name == library::SERIES_DROPPED.name && kind == Kind::Counter {
+            return Found::Own(self.dropped_before(key));
+        }
         let Some(family) = self.family(name::family(&name, kind), kind) else {
             return Found::Nowhere(self.refuse(&name, kind));
         };
@@ -122,6 +130,17 @@ impl Registry {
         names.taken.extend(claims(name, kind));
         names.families.insert(Arc::clone(&family.shared.name), Arc::clone(&family));
         Some(family)
+    }
+
+    /// The count of what a layer of its own cap says that it dropped: one metric, whoever had to drop.
+    fn dropped_before(&self, key: &Key) -> Arc<AtomicU64> {
+        let metric = key.labels().find(|label| label.key() == label::METRIC).map_or("", |label| label.value());
+        let counts = &mut *lock(&self.dropped_before);
+        if let Some(count) = counts.get(metric) {
+            return Arc::clone(count);
+        }
+        let metric = if counts.len() < REFUSED { metric } else { OTHER };
+        Arc::clone(counts.entry(metric.into()).or_default())
     }
 
     fn refuse(&self, name: &str, kind: Kind) -> Arc<Nowhere> {
@@ -207,6 +226,9 @@ impl Registry {
         for (name, nowhere) in &*lock(&self.refused) {
             add(&mut dropped, name.to_string(), &nowhere.dropped);
         }
+        for (name, count) in &*lock(&self.dropped_before) {
+            add(&mut dropped, name.to_string(), count);
+        }
         let made = [(&library::SERIES_DROPPED, dropped), (&library::OBSERVATIONS_INVALID, invalid)];
         made.into_iter().filter(|(_, counts)| !counts.is_empty()).map(|(metric, counts)| own(metric, counts)).collect()
     }
@@ -228,9 +250,7 @@ fn own(metric: &Metric, counts: BTreeMap<String, u64>) -> exposition::Family {
     family.help = Some(metric.help.to_owned());
     family.points = counts
         .into_iter()
-        .map(|(name, count)| {
-            Point::new(vec![Label::new(outrigger_semconv::label::METRIC, name)], Value::Counter(count as f64))
-        })
+        .map(|(name, count)| Point::new(vec![Label::new(label::METRIC, name)], Value::Counter(count as f64)))
         .collect();
     family
 }

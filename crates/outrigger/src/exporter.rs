@@ -1,5 +1,7 @@
 //! `metrics-exporter-prometheus` as the recorder, for those who already use it: our buckets, its upkeep running.
 //!
+//! [`outrigger::install()`](crate::install) has a recorder of its own, and needs none of this.
+//!
 //! ```standalone_crate
 //! use outrigger::exporter;
 //!

@@ -37,10 +37,11 @@
 //!
 //! | feature | on by default | gives |
 //! |---|---|---|
-//! | `exporter` | yes | [`install()`], [`standalone()`], [`prometheus_builder()`]: a Prometheus recorder with the right buckets, its upkeep running |
+//! | `recorder` | yes | [`install()`], [`standalone()`], [`builder()`]: our recorder, of constant memory, with the right buckets |
 //! | `admin` | yes | [`admin`]: `/metrics` and health on a port of its own; needs Tokio |
 //! | `http` | yes | [`http`]: a tower layer for request metrics; needs no runtime |
 //! | `process` | yes | [`process`]: CPU, memory, threads, descriptors |
+//! | `exporter` | no | [`exporter`], [`prometheus_builder()`]: `metrics-exporter-prometheus` as the recorder instead, its upkeep running |
 //! | `otlp` | no | [`otlp`]: a push of everything over OTLP/HTTP, without an agent; needs Tokio. `otlp-tls` adds https |
 //! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
 //! | `client` | no | [`client`]: a tower layer for the calls that the service makes |
@@ -66,8 +67,8 @@
 //! # }
 //! ```
 //!
-//! Keep handles from expiring: an idle timeout of the recorder and handles that are kept, as they are here, exclude
-//! each other.
+//! Handles are kept here. Our recorder's [`idle_timeout`](Builder::idle_timeout) goes well with that; another recorder's
+//! may drop a series that a handle still writes to, and what is written then is lost.
 //!
 //! # Bounds
 //!
@@ -89,7 +90,7 @@ pub mod db;
 pub mod exporter;
 #[cfg(feature = "http")]
 pub mod http;
-#[cfg(feature = "exporter")]
+#[cfg(any(feature = "exporter", feature = "recorder"))]
 mod install;
 mod late;
 mod metrics;
@@ -108,10 +109,14 @@ mod trace;
 
 #[cfg(feature = "exporter")]
 pub use self::exporter::prometheus_builder;
-#[cfg(feature = "exporter")]
-pub use self::install::{InstallError, install, standalone};
+#[cfg(any(feature = "exporter", feature = "recorder"))]
+pub use self::install::InstallError;
+#[cfg(feature = "recorder")]
+pub use self::install::{Builder, builder, install, standalone};
 pub use self::metrics::Metrics;
 pub use self::shutdown::Shutdown;
+#[cfg(feature = "recorder")]
+pub use outrigger_recorder::{BuildError, Matcher};
 
 /// The program of the README compiles.
 #[cfg(doctest)]

@@ -13,8 +13,9 @@ use crate::shutdown::Readers;
 ///
 /// | made by | writes to | has a page |
 /// |---|---|---|
-/// | [`install()`](crate::install) | the recorder that it installs | yes |
-/// | [`standalone()`](crate::standalone) | a recorder of its own, not global | yes |
+/// | [`install()`](crate::install), [`exporter::install()`](crate::exporter::install) | the recorder that it installs | yes |
+/// | [`standalone()`](crate::standalone), [`exporter::standalone()`](crate::exporter::standalone) | a recorder of its own, not global | yes |
+/// | `Metrics::from(recorder)` | an `outrigger_recorder::Recorder` that you have built | yes |
 /// | [`Metrics::global()`], `Metrics::default()` | whatever recorder the program has installed | with [`with_page`](Self::with_page) |
 /// | [`Metrics::with_recorder()`] | the recorder given | with [`with_page`](Self::with_page) |
 ///
@@ -28,7 +29,16 @@ pub struct Metrics {
 }
 
 type SharedRecorder = Arc<dyn Recorder + Send + Sync>;
-pub(crate) type Page = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// How a page is made.
+#[derive(Clone)]
+pub(crate) enum Page {
+    /// As a whole, by a function that may take its time.
+    Text(Arc<dyn Fn() -> String + Send + Sync>),
+    /// Piece by piece, in the format that the reader wants.
+    #[cfg(feature = "recorder")]
+    Recorder(outrigger_recorder::Recorder),
+}
 
 struct Inner {
     /// `None` is the global recorder, whichever it is by then.
@@ -73,16 +83,20 @@ impl Metrics {
     /// ```
     #[must_use]
     pub fn with_page(self, page: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self::new(self.inner.recorder.clone(), Some(Arc::new(page)))
+        Self::new(self.inner.recorder.clone(), Some(Page::Text(Arc::new(page))))
     }
 
     /// The page in the Prometheus text format, or `None` when this handle knows no way to make one.
     ///
-    /// Takes some 20 µs per series with the exporter that comes ready: call it from `spawn_blocking`, as the admin
-    /// listener does.
+    /// It is one string: for pages of many thousand series the admin listener is the better way, since it sends our
+    /// recorder's page in pieces. With the exporter, some 20 µs per series: call it from `spawn_blocking`.
     #[must_use]
     pub fn render(&self) -> Option<String> {
-        self.inner.page.as_ref().map(|page| page())
+        Some(match self.inner.page.as_ref()? {
+            Page::Text(page) => page(),
+            #[cfg(feature = "recorder")]
+            Page::Recorder(recorder) => recorder.render(outrigger_recorder::PageFormat::Text),
+        })
     }
 
     /// Tells the recorder the help text and unit of every metric that this library emits, and sets `target_info`
@@ -170,6 +184,15 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::global()
+    }
+}
+
+/// A recorder of ours that you have built yourself. It is not made global by this, its metrics are not
+/// [described](Metrics::describe), and its page has no process metrics: [`builder()`](crate::builder) does all that.
+#[cfg(feature = "recorder")]
+impl From<outrigger_recorder::Recorder> for Metrics {
+    fn from(recorder: outrigger_recorder::Recorder) -> Self {
+        Self::new(Some(Arc::new(recorder.clone())), Some(Page::Recorder(recorder)))
     }
 }
 

@@ -14,6 +14,7 @@ use axum::Router;
 use axum::routing::get;
 use outrigger::Metrics;
 use outrigger_semconv::{http, library, process};
+use outrigger_testkit::http as http_client;
 use support::{Page, wait_for_page};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -29,12 +30,12 @@ async fn the_page_comes_with_the_right_type_and_says_the_process_exactly() {
     assert!(address.ip().is_loopback());
     assert_eq!(listener.bound().await, Some(address));
 
-    let answer = ask(address, "GET", "/metrics").await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
-    let (_, page) = answer.split_once("\r\n\r\n").unwrap();
+    let asked = tokio::task::spawn_blocking(move || http_client::get(&format!("http://{address}/metrics")).unwrap());
+    let answer = asked.await.unwrap();
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
+    let page = answer.text();
     assert!(page.contains("# TYPE process_cpu_seconds_total counter\n"), "{page}");
-    assert_eq!(Page::read(page.to_owned()).number(&library::ADMIN_BIND_FAILURES, &[]), Some(0.0));
+    assert_eq!(Page::read(page).number(&library::ADMIN_BIND_FAILURES, &[]), Some(0.0));
     assert!(Page::of(&metrics).number(&process::CPU_SECONDS, &[]).is_some());
 
     let head = ask(address, "HEAD", "/metrics").await;

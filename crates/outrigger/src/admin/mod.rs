@@ -14,8 +14,9 @@
 //! | `/-/healthy` | 200 while the listener runs |
 //! | `/-/ready` | 200 when the service is ready, else 503; see [`Admin::readiness`] |
 //!
-//! The page is Prometheus text 0.0.4. `HEAD` is answered without making a page, and what `Accept-Encoding: gzip` asks
-//! for is compressed.
+//! The page of our recorder comes in the format that `Accept` weighs highest: OpenMetrics 1.0 or the Prometheus text
+//! format 0.0.4. Other pages are in the text format. `HEAD` is answered without making a page, and what
+//! `Accept-Encoding: gzip` asks for is compressed.
 //!
 //! It listens on 127.0.0.1:9464; the environment variable `OUTRIGGER_ADMIN_LISTEN` (`host:port`) overrides that, and
 //! [`Admin::listen`] overrides both. **It never stops the service**: an address that is taken is logged, counted in
@@ -35,7 +36,9 @@
 //! # Limits
 //!
 //! 64 connections at a time, and more wait to be accepted; ten seconds for a request's headers; five minutes for a
-//! connection. Pages are rendered on Tokio's blocking pool.
+//! connection. The page of our recorder is made and sent in pieces of at most 64 KiB, as fast as the client reads it, and
+//! is nowhere as a whole; a client that leaves takes the rest with it. A page that is made by a function of yours, or by
+//! the exporter, is rendered on Tokio's blocking pool.
 
 mod bind;
 mod body;

@@ -1,32 +1,39 @@
-//! `/metrics`: the page, compressed for those who like it so.
-
-use std::sync::Arc;
+//! `/metrics`: the page, in the format that its reader likes best, sent as it is made.
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
+#[cfg(feature = "recorder")]
+use super::body::Pieces;
 use super::body::Unsent;
 use crate::Metrics;
+use crate::metrics::Page;
 
 pub(super) fn routes() -> Router<Metrics> {
-    // gzip alone, by flate2 in Rust: nothing to compile in C. The fastest: a page is read once, a few metres away, and repeats itself so much that this is most of the gain.
+    // gzip alone, by flate2 in Rust: nothing to compile in C. At its fastest: a page is read once, a few metres away,
+    // and repeats itself so much that this is most of the gain.
     let compression = CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest);
     Router::new().route("/metrics", get(page).layer(compression))
 }
 
-async fn page(State(metrics): State<Metrics>, method: Method) -> Response {
+async fn page(
+    State(metrics): State<Metrics>,
+    method: Method,
+    #[cfg_attr(not(feature = "recorder"), allow(unused_variables, reason = "there is one format then"))]
+    headers: HeaderMap,
+) -> Response {
     let head = method == Method::HEAD;
     match metrics.page() {
         None => (StatusCode::SERVICE_UNAVAILABLE, NO_PAGE).into_response(),
-        Some(_) if head => typed(TEXT, Body::new(Unsent)),
-        Some(render) => {
-            let render = Arc::clone(render);
+        Some(Page::Text(_)) if head => typed(TEXT, Body::new(Unsent)),
+        Some(Page::Text(render)) => {
+            let render = render.clone();
             // A page of many thousand series takes tens of milliseconds: too long for a thread that answers requests.
             match tokio::task::spawn_blocking(move || render()).await {
                 Ok(page) => typed(TEXT, page.into()),
@@ -36,7 +43,22 @@ async fn page(State(metrics): State<Metrics>, method: Method) -> Response {
                 }
             }
         }
+        #[cfg(feature = "recorder")]
+        Some(Page::Recorder(recorder)) => {
+            let format = outrigger_recorder::PageFormat::from_accept(&accept(&headers));
+            let body = if head { Body::new(Unsent) } else { Body::new(Pieces::new(recorder.page(format))) };
+            let mut response = typed(format.content_type(), body);
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+            response
+        }
     }
+}
+
+/// All `Accept` headers as one.
+#[cfg(feature = "recorder")]
+fn accept(headers: &HeaderMap) -> String {
+    let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
 }
 
 fn typed(content_type: &'static str, body: Body) -> Response {

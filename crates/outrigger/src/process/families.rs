@@ -24,6 +24,7 @@ pub(crate) fn now() -> Vec<Family> {
 }
 
 /// Appends them to a page in the Prometheus text format.
+#[cfg(feature = "exporter")]
 pub(crate) fn append_to(page: &mut String) {
     let mut encoder = outrigger_exposition::Encoder::new(outrigger_exposition::Format::Text, page);
     // Writing to a string does not fail, and the catalogue's names are not empty.

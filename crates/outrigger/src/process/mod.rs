@@ -32,7 +32,7 @@
 //! Through [`record`], CPU time has a resolution of one second: the `metrics` facade knows whole counters only. A page
 //! of [`install()`](crate::install) has the kernel's own, a hundredth of a second.
 
-#[cfg(feature = "exporter")]
+#[cfg(any(feature = "exporter", feature = "recorder"))]
 pub(crate) mod families;
 #[cfg(target_os = "linux")]
 mod linux;

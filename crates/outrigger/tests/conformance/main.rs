@@ -85,6 +85,7 @@ macro_rules! expectations {
 }
 
 recorders! {
-    exporter => outrigger::standalone().expect("the upkeep starts"),
+    ours => outrigger::standalone().expect("the defaults can be"),
+    exporter => outrigger::exporter::standalone(outrigger::prometheus_builder()).expect("the upkeep starts"),
     exporter_of_the_user => exporter_of_the_user(),
 }

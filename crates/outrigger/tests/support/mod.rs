@@ -54,7 +54,8 @@ impl Page {
 
     /// The value with exactly these labels.
     pub(crate) fn value(&self, metric: &Metric, labels: &[(&str, &str)]) -> Option<&Value> {
-        let wanted: BTreeMap<&str, &str> = labels.iter().copied().collect();
+        // A label without a value is none: what Prometheus makes of it, and some recorders do not write it.
+        let wanted: BTreeMap<&str, &str> = labels.iter().copied().filter(|(_, value)| !value.is_empty()).collect();
         let point = self.family(metric)?.points.iter().find(|point| label_map(&point.labels) == wanted)?;
         Some(&point.value)
     }
@@ -136,5 +137,6 @@ fn metric_name(family: &Family) -> String {
 }
 
 fn label_map(labels: &[outrigger_exposition::Label]) -> BTreeMap<&str, &str> {
-    labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect()
+    let labels = labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
+    labels.filter(|(_, value)| !value.is_empty()).collect()
 }
