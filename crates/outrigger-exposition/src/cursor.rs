@@ -22,6 +22,11 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// Steps over bytes that are known to be there.
+    pub(crate) const fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
     #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()

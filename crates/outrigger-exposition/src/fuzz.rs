@@ -82,6 +82,34 @@ fn check_counts(data: &[u8], format: Format) {
     let line_feeds = data.iter().filter(|&&byte| byte == b'\n').count() as u64;
     let unfinished = u64::from(!data.is_empty() && !data.ends_with(b"\n"));
     assert_eq!(parsed.lines, line_feeds + unfinished);
+    check_lines(data, format);
+}
+
+/// What a line says does not hang on the line before it.
+fn check_lines(data: &[u8], format: Format) {
+    let (mut page, mut alone) = (Said::default(), Said::default());
+    parse(data, format, &mut page);
+    for line in data.split_inclusive(|&byte| byte == b'\n') {
+        if parse(line, format, &mut alone).eof {
+            break;
+        }
+    }
+    assert!(page.0.starts_with(&alone.0), "{:?}\n{:?}", page.0, alone.0);
+    assert!(page.0.iter().skip(alone.0.len()).all(|said| said.contains("AfterEof")), "{:?}", page.0);
+}
+
+/// Keeps what it is handed, as text.
+#[derive(Default)]
+struct Said(Vec<String>);
+
+impl Visitor for Said {
+    fn sample(&mut self, sample: &Sample<'_>) {
+        self.0.push(format!("{sample:?}"));
+    }
+
+    fn bad_line(&mut self, error: &LineError<'_>) {
+        self.0.push(format!("{:?}", error.reason));
+    }
 }
 
 /// Counts what it is handed, and looks at every slice of it.

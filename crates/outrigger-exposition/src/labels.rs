@@ -84,17 +84,41 @@ impl<'a> Iterator for LabelsIter<'a> {
     }
 }
 
+/// How far labels have been read. It follows from the text before it alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    /// Where the first label begins.
+    start: usize,
+    /// Where the next label begins.
+    pub(crate) at: usize,
+    /// The labels before it.
+    len: usize,
+    /// Their marks.
+    seen: u64,
+}
+
+impl Progress {
+    pub(crate) const fn begin(at: usize) -> Self {
+        Self { start: at, at, len: 0, seen: 0 }
+    }
+}
+
 /// Reads labels up to the closing brace, which is left, or up to the end of the text.
 pub(crate) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<Labels<'a>, Reason> {
-    let start = cursor.position();
-    let mut len = 0;
-    let mut seen = 0_u64;
+    read_on(cursor, Progress::begin(cursor.position())).map(|(labels, _)| labels)
+}
+
+/// Reads labels from where `progress` says the cursor is; also says how far it was before the last one.
+pub(crate) fn read_on<'a>(cursor: &mut Cursor<'a>, mut progress: Progress) -> Result<(Labels<'a>, Progress), Reason> {
+    let mut before_last = progress;
     loop {
         cursor.blanks();
+        let Progress { start, len, seen, .. } = progress;
         if matches!(cursor.peek(), Some(b'}') | None) {
-            return Ok(Labels { raw: cursor.since(start), len });
+            return Ok((Labels { raw: cursor.since(start), len }, before_last));
         }
         let label = cursor.position();
+        before_last = Progress { at: label, ..progress };
         let (name, _) = pair(cursor)?;
         // A name whose mark is new cannot be a duplicate, so most lines never compare names.
         let mark = mark(name);
@@ -104,15 +128,14 @@ pub(crate) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<Labels<'a>, Reason> {
                 return Err(Reason::DuplicateLabel);
             }
         }
-        seen |= mark;
-        len += 1;
-        if len > MAX_LABELS {
+        if len == MAX_LABELS {
             return Err(Reason::TooManyLabels);
         }
         cursor.blanks();
         if !cursor.eat(b',') && !matches!(cursor.peek(), Some(b'}') | None) {
             return Err(Reason::Labels);
         }
+        progress = Progress { start, at: cursor.position(), len: len + 1, seen: seen | mark };
     }
 }
 

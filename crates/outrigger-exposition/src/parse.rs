@@ -6,7 +6,7 @@ use crate::comment::{self, Comment};
 use crate::escape::Escaped;
 use crate::format::Format;
 use crate::model::Kind;
-use crate::sample::{self, Sample};
+use crate::sample::{self, Sample, Start};
 use crate::scan;
 
 /// The longest line that is read, in bytes without its end; a longer one is bad.
@@ -84,11 +84,12 @@ pub struct Parsed {
 pub fn parse(page: &[u8], format: Format, visitor: &mut impl Visitor) -> Parsed {
     let mut parsed = Parsed::default();
     let mut rest = page;
+    let mut start = None;
     while !rest.is_empty() {
         let (line, after) = split_line(rest);
         rest = after;
         parsed.lines += 1;
-        if let Err(reason) = read_line(line, format, &mut parsed, visitor) {
+        if let Err(reason) = read_line(line, format, &mut start, &mut parsed, visitor) {
             parsed.bad_lines += 1;
             let start = line.get(..LineError::MAX_START).unwrap_or(line);
             visitor.bad_line(&LineError { line: parsed.lines, reason, start });
@@ -97,7 +98,13 @@ pub fn parse(page: &[u8], format: Format, visitor: &mut impl Visitor) -> Parsed 
     parsed
 }
 
-fn read_line(line: &[u8], format: Format, parsed: &mut Parsed, visitor: &mut impl Visitor) -> Result<(), Reason> {
+fn read_line<'a>(
+    line: &'a [u8],
+    format: Format,
+    start: &mut Option<Start<'a>>,
+    parsed: &mut Parsed,
+    visitor: &mut impl Visitor,
+) -> Result<(), Reason> {
     if line.len() > MAX_LINE {
         return Err(Reason::TooLong);
     }
@@ -108,7 +115,7 @@ fn read_line(line: &[u8], format: Format, parsed: &mut Parsed, visitor: &mut imp
     }
     let line = std::str::from_utf8(line).map_err(|_| Reason::Utf8)?;
     if first != b'#' {
-        let sample = sample::read(line, format)?;
+        let sample = sample::read(line, format, start)?;
         parsed.samples += 1;
         visitor.sample(&sample);
         return Ok(());

@@ -2,7 +2,7 @@
 
 use crate::cursor::{Class, Cursor};
 use crate::format::Format;
-use crate::labels::{self, Labels};
+use crate::labels::{self, Labels, Progress};
 use crate::number;
 use crate::parse::Reason;
 
@@ -32,21 +32,43 @@ pub struct ExemplarRef<'a> {
     pub timestamp_ms: Option<i64>,
 }
 
-/// Reads a line that is neither blank nor a comment.
-pub(crate) fn read(line: &str, format: Format) -> Result<Sample<'_>, Reason> {
+/// What the latest line with labels began with, up to its last label. The lines of a histogram differ from there on only,
+/// so what begins alike is not read again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start<'a> {
+    text: &'a str,
+    /// Where the name begins and ends in it.
+    name: (usize, usize),
+    labels: Progress,
+}
+
+/// Reads a line that is neither blank nor a comment. `start` is that of the line before, and becomes this one's.
+pub(crate) fn read<'a>(line: &'a str, format: Format, start: &mut Option<Start<'a>>) -> Result<Sample<'a>, Reason> {
     let mut cursor = Cursor::new(line);
-    let mut name = cursor.name(Class::Metric);
-    if !matches!(cursor.peek(), Some(b' ' | b'\t' | b'{')) {
-        return Err(if name.is_empty() || cursor.peek().is_some() { Reason::Name } else { Reason::Value });
-    }
-    cursor.blanks();
     let mut labels = Labels::default();
-    if cursor.eat(b'{') {
-        if name.is_empty() {
-            name = name_in_braces(&mut cursor)?;
+    let name = match start.filter(|start| line.starts_with(start.text)) {
+        Some(Start { text, name, labels: progress }) => {
+            cursor.skip(text.len());
+            labels = braced(&mut cursor, name, progress, start)?;
+            cursor.between(name.0, name.1)
         }
-        labels = braced(&mut cursor)?;
-    }
+        None => {
+            let mut name = cursor.name(Class::Metric);
+            if !matches!(cursor.peek(), Some(b' ' | b'\t' | b'{')) {
+                return Err(if name.is_empty() || cursor.peek().is_some() { Reason::Name } else { Reason::Value });
+            }
+            let mut place = (0, cursor.position());
+            cursor.blanks();
+            if cursor.eat(b'{') {
+                if name.is_empty() {
+                    (name, place) = name_in_braces(&mut cursor)?;
+                }
+                let progress = Progress::begin(cursor.position());
+                labels = braced(&mut cursor, place, progress, start)?;
+            }
+            name
+        }
+    };
     if name.is_empty() {
         return Err(Reason::Name);
     }
@@ -63,20 +85,34 @@ pub(crate) fn read(line: &str, format: Format) -> Result<Sample<'_>, Reason> {
     Ok(Sample { name, labels, value, timestamp_ms, exemplar })
 }
 
-/// The metric's name where it stands first between the braces: `{"my.metric",label="x"} 1`.
-fn name_in_braces<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Reason> {
+/// Reads the labels from `progress` on, and their brace.
+fn braced<'a>(
+    cursor: &mut Cursor<'a>,
+    name: (usize, usize),
+    progress: Progress,
+    start: &mut Option<Start<'a>>,
+) -> Result<Labels<'a>, Reason> {
+    let (labels, progress) = labels::read_on(cursor, progress)?;
+    if !cursor.eat(b'}') {
+        return Err(Reason::Labels);
+    }
+    if !labels.is_empty() {
+        *start = Some(Start { text: cursor.between(0, progress.at), name, labels: progress });
+    }
+    Ok(labels)
+}
+
+/// The metric's name where it stands first between the braces (`{"my.metric",label="x"} 1`), and its place on the line.
+fn name_in_braces<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, (usize, usize)), Reason> {
     cursor.blanks();
     if cursor.peek() != Some(b'"') {
         return Err(Reason::Name);
     }
     let name = cursor.quoted_name()?;
+    let end = cursor.position() - 1;
     cursor.blanks();
-    if cursor.eat(b',') || cursor.peek() == Some(b'}') { Ok(name) } else { Err(Reason::Name) }
-}
-
-fn braced<'a>(cursor: &mut Cursor<'a>) -> Result<Labels<'a>, Reason> {
-    let labels = labels::read(cursor)?;
-    if cursor.eat(b'}') { Ok(labels) } else { Err(Reason::Labels) }
+    let place = (end - name.len(), end);
+    if cursor.eat(b',') || cursor.peek() == Some(b'}') { Ok((name, place)) } else { Err(Reason::Name) }
 }
 
 fn value(cursor: &mut Cursor<'_>) -> Result<f64, Reason> {
@@ -103,7 +139,10 @@ fn exemplar<'a>(cursor: &mut Cursor<'a>) -> Result<ExemplarRef<'a>, Reason> {
         if !cursor.eat(b'{') {
             return Err(Reason::Exemplar);
         }
-        let labels = braced(cursor)?;
+        let labels = labels::read(cursor)?;
+        if !cursor.eat(b'}') {
+            return Err(Reason::Labels);
+        }
         let value = value(cursor)?;
         let timestamp_ms = timestamp(cursor, number::seconds)?;
         Ok(ExemplarRef { labels, value, timestamp_ms })
