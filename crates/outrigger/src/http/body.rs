@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
@@ -14,22 +14,12 @@ use super::labels::Failure;
 pin_project! {
     /// The response body of [`HttpMetrics`](super::HttpMetrics).
     pub struct ResponseBody<B> {
-        in_flight: Option<InFlight>,
+        // Without it, frames are only passed on.
+        pub(super) in_flight: Option<InFlight>,
         // Bytes that are still to come, where that is known.
-        remaining: Option<u64>,
+        pub(super) remaining: Option<u64>,
         #[pin]
-        inner: B,
-    }
-}
-
-impl<B> ResponseBody<B> {
-    pub(super) fn new(inner: B, in_flight: InFlight, remaining: Option<u64>) -> Self {
-        Self { in_flight: Some(in_flight), remaining, inner }
-    }
-
-    /// A body whose request has been counted.
-    pub(super) fn unwatched(inner: B) -> Self {
-        Self { in_flight: None, remaining: None, inner }
+        pub(super) inner: B,
     }
 }
 
@@ -39,15 +29,16 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Some(in_flight) = this.in_flight.as_mut() else {
-            return this.inner.poll_frame(cx);
-        };
-        let frame = ready!(in_flight.watch(|| this.inner.as_mut().poll_frame(cx)));
-        let ended = match &frame {
-            Some(Ok(frame)) => {
-                // Waiting for `None` would be in vain: a server stops polling once it has all the bytes or the trailers,
-                // or is told that no more will come, and drops the body.
-                if let Some(data) = frame.data_ref() {
+        InFlight::watch(this.in_flight, true);
+        let polled = this.inner.as_mut().poll_frame(cx);
+        InFlight::watch(this.in_flight, false);
+        let Some(in_flight) = this.in_flight.as_mut() else { return polled };
+        let ended = match &polled {
+            Poll::Pending => return polled,
+            // Waiting for `None` would be in vain: a server stops polling once it has all the bytes or the trailers,
+            // or is told that no more will come, and drops the body.
+            Poll::Ready(Some(Ok(frame))) => match frame.data_ref() {
+                Some(data) => {
                     let bytes = data.remaining() as u64;
                     in_flight.sent(bytes);
                     match this.remaining {
@@ -57,24 +48,25 @@ impl<B: Body> Body for ResponseBody<B> {
                         }
                         None => this.inner.is_end_stream(),
                     }
-                } else {
+                }
+                None => {
                     if let Some(trailers) = frame.trailers_ref() {
                         in_flight.trailers(trailers);
                     }
                     true
                 }
-            }
-            Some(Err(_)) => {
+            },
+            Poll::Ready(Some(Err(_))) => {
                 in_flight.finish(Some(Failure::Body));
                 true
             }
-            None => true,
+            Poll::Ready(None) => true,
         };
         if ended {
             in_flight.finish(None);
             *this.in_flight = None;
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -19,15 +19,13 @@ pub(super) struct Endpoint {
     scheme: Scheme,
     /// Of a route that is not measured.
     pub(super) skipped: bool,
+    /// Whether the head of a response tells more than a status here.
+    pub(super) reads_heads: bool,
+    /// From where on a request is slow.
+    pub(super) slow_seconds: f64,
     active: OnceLock<Active>,
     slots: Slots,
     outcomes: OnceLock<Box<Kept>>,
-}
-
-/// What one request has to tell.
-pub(super) struct Measured {
-    pub(super) seconds: f64,
-    pub(super) more: More,
 }
 
 /// What a request has to tell when its layer was asked for more than the duration.
@@ -78,10 +76,24 @@ struct Kept {
 
 impl Endpoint {
     pub(super) fn new(config: Arc<Config>, route: &str, method: KnownMethod, scheme: Scheme) -> Self {
-        let skipped = config.settings.skips(route);
+        let settings = &config.settings;
+        let skipped = settings.skips(route);
+        let reads_heads = settings.first_byte || settings.group_status || !settings.labels.is_empty();
+        let slow_seconds = settings.slow.map_or(f64::INFINITY, |threshold| threshold.as_secs_f64());
         let slots = Slots::new(&config, route);
         let (active, outcomes) = (OnceLock::new(), OnceLock::new());
-        Self { config, route: route.into(), method, scheme, skipped, active, slots, outcomes }
+        Self {
+            config,
+            route: route.into(),
+            method,
+            scheme,
+            skipped,
+            reads_heads,
+            slow_seconds,
+            active,
+            slots,
+            outcomes,
+        }
     }
 
     /// Whether this is the endpoint of such requests.
@@ -91,6 +103,7 @@ impl Endpoint {
 
     /// Counts a request as being in flight. `false` when there is nowhere to count, and so nothing to take back: a
     /// recorder that is installed in between must not see the end only.
+    #[inline]
     pub(super) fn enter(&self) -> bool {
         match self.active() {
             Some(Active { conventional, classic }) => {
@@ -103,6 +116,7 @@ impl Endpoint {
     }
 
     /// Takes back what [`enter`](Self::enter) counted.
+    #[inline]
     pub(super) fn leave(&self) {
         if let Some(Active { conventional, classic }) = self.active.get() {
             conventional.decrement(1.0);
@@ -111,18 +125,22 @@ impl Endpoint {
     }
 
     /// Records a request that has ended.
-    pub(super) fn record(&self, outcome: Outcome, measured: &Measured) {
+    #[inline]
+    pub(super) fn record(&self, outcome: Outcome, seconds: f64, more: impl FnOnce() -> More) {
         match self.kept(outcome) {
-            Some(handles) => handles.record(measured),
-            None => self.record_new(outcome, measured),
+            Some(handles) => handles.record(seconds, more),
+            None => self.record_new(outcome, seconds, more()),
         }
     }
 
+    #[inline]
     fn active(&self) -> Option<&Active> {
         let known = self.active.get();
-        if known.is_some() {
-            return known;
-        }
+        if known.is_some() { known } else { self.find_active() }
+    }
+
+    #[cold]
+    fn find_active(&self) -> Option<&Active> {
         let Config { metrics, settings, .. } = &*self.config;
         metrics.is_installed().then(|| {
             self.active.get_or_init(|| Active {
@@ -138,6 +156,7 @@ impl Endpoint {
         })
     }
 
+    #[inline]
     fn kept(&self, outcome: Outcome) -> Option<&Handles> {
         let mut next = &self.outcomes;
         while let Some(kept) = next.get() {
@@ -150,14 +169,14 @@ impl Endpoint {
     }
 
     #[cold]
-    fn record_new(&self, outcome: Outcome, measured: &Measured) {
+    fn record_new(&self, outcome: Outcome, seconds: f64, more: More) {
         let labels = self.labels(outcome);
         match self.slots.handles(&self.config, labels) {
             Some(handles) => {
-                handles.record(measured);
+                handles.record(seconds, || more);
                 self.keep(outcome, handles);
             }
-            None => self.slots.record(&self.config, labels, measured),
+            None => self.slots.record(&self.config, labels, seconds, more),
         }
     }
 
@@ -178,8 +197,8 @@ impl Endpoint {
     }
 
     fn labels(&self, outcome: Outcome) -> RequestLabels {
-        let Outcome { status, failure, grpc, custom } = outcome;
-        let custom = custom.values(&self.config.settings.labels);
+        let (status, failure, grpc) = (outcome.status(), outcome.failure(), outcome.grpc());
+        let custom = outcome.custom.values(&self.config.settings.labels);
         RequestLabels { method: self.method, scheme: self.scheme, status, failure, grpc, custom }
     }
 }
@@ -224,43 +243,50 @@ impl Slots {
     }
 
     /// Records without handles.
-    fn record(&self, config: &Config, labels: RequestLabels, Measured { seconds, more }: &Measured) {
+    fn record(&self, config: &Config, labels: RequestLabels, seconds: f64, more: More) {
         let metrics = &config.metrics;
         let conventional = |slot: &Option<Slot<RequestLabels, Histogram>>, value: Option<f64>| {
             if let (Some(slot), Some(value)) = (slot, value) {
                 slot.record(metrics, labels, value);
             }
         };
-        conventional(&self.duration, Some(*seconds));
+        conventional(&self.duration, Some(seconds));
         conventional(&self.first_byte, more.first_byte_seconds);
         conventional(&self.request_size, more.request_bytes.map(bytes));
         conventional(&self.response_size, more.response_bytes.map(bytes));
         let classic = ClassicLabels::from(labels);
         if let Some(slot) = &self.classic_duration {
-            slot.record(metrics, classic, *seconds);
+            slot.record(metrics, classic, seconds);
         }
         if let Some(slot) = &self.classic_requests {
-            slot.record(metrics, classic, *seconds);
+            slot.record(metrics, classic, seconds);
         }
     }
 }
 
 impl Handles {
-    fn record(&self, Measured { seconds, more: measured }: &Measured) {
-        self.duration.record(*seconds);
-        if let Some(more) = &self.more {
-            if let Some(seconds) = measured.first_byte_seconds {
-                more.first_byte.record(seconds);
-            }
-            if let Some(count) = measured.request_bytes {
-                more.request_size.record(bytes(count));
-            }
-            if let Some(count) = measured.response_bytes {
-                more.response_size.record(bytes(count));
-            }
-            more.classic_duration.record(*seconds);
-            more.classic_requests.increment(1);
+    #[inline]
+    fn record(&self, seconds: f64, more: impl FnOnce() -> More) {
+        self.duration.record(seconds);
+        if let Some(handles) = &self.more {
+            handles.record(seconds, more());
         }
+    }
+}
+
+impl MoreHandles {
+    fn record(&self, seconds: f64, measured: More) {
+        if let Some(seconds) = measured.first_byte_seconds {
+            self.first_byte.record(seconds);
+        }
+        if let Some(count) = measured.request_bytes {
+            self.request_size.record(bytes(count));
+        }
+        if let Some(count) = measured.response_bytes {
+            self.response_size.record(bytes(count));
+        }
+        self.classic_duration.record(seconds);
+        self.classic_requests.increment(1);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use ::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use ::http::{HeaderMap, Response, StatusCode};
@@ -18,16 +18,9 @@ pin_project! {
     /// The future of [`HttpMetrics`](super::HttpMetrics).
     pub struct ResponseFuture<F> {
         // Dropped before `inner`, so that its clock does not include the inner future's own drop.
-        in_flight: Option<InFlight>,
+        pub(super) in_flight: Option<InFlight>,
         #[pin]
-        inner: F,
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    /// Without bookkeeping, it only passes the response on.
-    pub(super) fn new(inner: F, in_flight: Option<InFlight>) -> Self {
-        Self { in_flight, inner }
+        pub(super) inner: F,
     }
 }
 
@@ -40,23 +33,27 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let output = match this.in_flight.as_mut() {
-            Some(in_flight) => ready!(in_flight.watch(|| this.inner.poll(cx))),
-            None => ready!(this.inner.poll(cx)),
-        };
-        let in_flight = this.in_flight.take();
-        Poll::Ready(match output {
-            Ok(response) => Ok(match in_flight {
-                Some(in_flight) => follow_body(response, in_flight),
-                None => response.map(ResponseBody::unwatched),
-            }),
-            Err(error) => {
-                if let Some(mut in_flight) = in_flight {
+        InFlight::watch(this.in_flight, true);
+        let polled = this.inner.poll(cx);
+        InFlight::watch(this.in_flight, false);
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => {
+                let length = this.in_flight.as_mut().and_then(|in_flight| in_flight.follow(&response));
+                if length == Some(0) {
+                    // What has ended needs no watching.
+                    *this.in_flight = None;
+                }
+                let in_flight = this.in_flight.take();
+                Poll::Ready(Ok(response.map(|inner| ResponseBody { in_flight, remaining: length, inner })))
+            }
+            Poll::Ready(Err(error)) => {
+                if let Some(mut in_flight) = this.in_flight.take() {
                     in_flight.finish(Some(Failure::Service));
                 }
-                Err(error)
+                Poll::Ready(Err(error))
             }
-        })
+        }
     }
 }
 
@@ -66,25 +63,29 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     }
 }
 
-fn follow_body<R: Body>(response: Response<R>, mut in_flight: InFlight) -> Response<ResponseBody<R>> {
-    let status = response.status();
-    in_flight.answered(&response);
-    if is_bodiless(status, in_flight.method()) {
-        in_flight.finish(None);
-        return response.map(ResponseBody::unwatched);
+impl InFlight {
+    /// Takes what the head of the response tells, and how many bytes are to come, where that is known; none means that
+    /// the request has ended.
+    fn follow<R: Body>(&mut self, response: &Response<R>) -> Option<u64> {
+        self.answered(response);
+        let length = if is_bodiless(response.status(), self.method()) {
+            Some(0)
+        } else {
+            response.body().size_hint().exact().or_else(|| self.follow_stream(response))
+        };
+        if length == Some(0) {
+            self.finish(None);
+        }
+        length
     }
-    // Streams say neither how long they are nor, as a rule, that they are streams.
-    let length = response.body().size_hint().exact().or_else(|| {
-        if is_endless(&response, in_flight.method()) {
-            in_flight.finish(None);
+
+    /// Streams say neither how long they are nor, as a rule, that they are streams.
+    fn follow_stream<R: Body>(&mut self, response: &Response<R>) -> Option<u64> {
+        if is_endless(response, self.method()) {
+            self.finish(None);
         }
         announced_length(response.headers()).or_else(|| response.body().is_end_stream().then_some(0))
-    });
-    if length == Some(0) {
-        in_flight.finish(None);
-        return response.map(ResponseBody::unwatched);
     }
-    response.map(|inner| ResponseBody::new(inner, in_flight, length))
 }
 
 /// Servers drop these bodies without reading them: nothing is left to wait for.

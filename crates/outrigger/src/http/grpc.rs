@@ -11,7 +11,7 @@ use ::http::header::CONTENT_TYPE;
 /// The codes are those of [the protocol](https://grpc.github.io/grpc/core/md_doc_statuscodes.html); which of them a
 /// server answers for is said by [OpenTelemetry's conventions for gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct GrpcStatus(u8);
+pub(super) struct GrpcStatus(pub(super) u8);
 
 impl GrpcStatus {
     const UNKNOWN: u8 = 2;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use ::http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -54,11 +54,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(mut in_flight) = InFlight::start(&self.site, &request) else {
-            return HeadersFuture { in_flight: None, inner: self.inner.call(request) };
-        };
-        let inner = in_flight.watch(|| self.inner.call(request));
-        HeadersFuture { in_flight: Some(in_flight), inner }
+        HeadersFuture { in_flight: InFlight::start(&self.site, &request), inner: self.inner.call(request) }
     }
 }
 
@@ -86,19 +82,20 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(in_flight) = this.in_flight else {
-            return this.inner.poll(cx);
-        };
-        let output = ready!(in_flight.watch(|| this.inner.poll(cx)));
-        match &output {
-            Ok(response) => {
-                in_flight.answered(response);
-                in_flight.finish(None);
+        InFlight::watch(this.in_flight, true);
+        let polled = this.inner.poll(cx);
+        InFlight::watch(this.in_flight, false);
+        if let (Some(in_flight), Poll::Ready(output)) = (this.in_flight.as_mut(), &polled) {
+            match output {
+                Ok(response) => {
+                    in_flight.answered(response);
+                    in_flight.finish(None);
+                }
+                Err(_) => in_flight.finish(Some(Failure::Service)),
             }
-            Err(_) => in_flight.finish(Some(Failure::Service)),
+            *this.in_flight = None;
         }
-        *this.in_flight = None;
-        Poll::Ready(output)
+        polled
     }
 }
 

@@ -1,11 +1,12 @@
 //! The bookkeeping of one request: counted once, however it ends.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
-use ::http::{HeaderMap, Request, Response, Version};
+use ::http::{Extensions, HeaderMap, Request, Response, StatusCode, Version};
 
-use super::endpoint::{Endpoint, Measured, More};
+use super::endpoint::{Endpoint, More};
 use super::grpc::{self, GrpcStatus};
 use super::labels::{Failure, KnownMethod, Outcome, Status};
 use super::site::Site;
@@ -20,21 +21,28 @@ pub(super) struct InFlight {
     outcome: Outcome,
     /// Whether the gauge was raised.
     active: bool,
-    /// Set while the inner service runs. `thread::panicking()` would not do: where the panic is caught, this is
+    /// Set while the inner service is polled. `thread::panicking()` would not do: where the panic is caught, this is
     /// dropped after the unwinding.
     watching: bool,
     recorded: bool,
     /// gRPC needs HTTP/2: the other requests need not be asked.
     http2: bool,
     is_grpc: bool,
-    first_byte_seconds: Option<f64>,
-    request_size: RequestSize,
-    response_bytes: u64,
+    more: MoreInFlight,
     trace: Trace,
+}
+
+/// What a request gathers for a layer that was asked for more than the duration.
+struct MoreInFlight {
+    request: RequestSize,
+    response_bytes: u64,
+    /// NaN before the headers.
+    first_byte_seconds: f32,
 }
 
 impl InFlight {
     /// `None` if such requests are not measured.
+    #[inline(always)]
     pub(super) fn start<B>(site: &Site, request: &Request<B>) -> Option<Self> {
         let endpoint = site.endpoint(request)?;
         let mut outcome = Outcome::NONE;
@@ -52,19 +60,17 @@ impl InFlight {
             recorded: false,
             http2: request.version() == Version::HTTP_2,
             is_grpc: false,
-            first_byte_seconds: None,
-            request_size: RequestSize::Unknown,
-            response_bytes: 0,
+            more: MoreInFlight { request: RequestSize::UNKNOWN, response_bytes: 0, first_byte_seconds: f32::NAN },
             trace: Trace::NONE,
         })
     }
 
-    /// Runs a piece of the inner service, so that a panic in it is known as one.
-    pub(super) fn watch<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        self.watching = true;
-        let output = run();
-        self.watching = false;
-        output
+    /// Says that the inner service runs now, or no longer: dropped in between, it has panicked.
+    #[inline]
+    pub(super) fn watch(this: &mut Option<Self>, watching: bool) {
+        if let Some(this) = this {
+            this.watching = watching;
+        }
     }
 
     /// Whether bodies are measured.
@@ -73,33 +79,46 @@ impl InFlight {
     }
 
     pub(super) fn request_size(&mut self, size: RequestSize) {
-        self.request_size = size;
+        self.more.request = size;
     }
 
     /// Takes what the head of the response tells.
+    #[inline]
     pub(super) fn answered<R>(&mut self, response: &Response<R>) {
-        let settings = &self.endpoint.config.settings;
-        let code = response.status().as_u16();
-        self.outcome.status = Some(if settings.group_status { Status::class_of(code) } else { Status::code(code) });
-        if settings.first_byte {
-            self.first_byte_seconds = Some(self.start.elapsed().as_secs_f64());
-        }
-        if !settings.labels.is_empty() {
-            self.outcome.custom.read(&settings.labels, response.extensions());
+        self.outcome.set_status(Status::code(response.status()));
+        if self.endpoint.reads_heads {
+            self.read_head(response.status(), response.extensions());
         }
         if self.http2 && grpc::is_grpc(response.headers()) {
             self.is_grpc = true;
             // An answer without a body has its status here.
-            self.outcome.grpc = GrpcStatus::read(response.headers());
+            self.grpc_status(response.headers());
         }
         // The trace is current now; when the body ends or is dropped, it may not be.
         self.trace = Trace::current();
     }
 
+    fn read_head(&mut self, status: StatusCode, extensions: &Extensions) {
+        let settings = &self.endpoint.config.settings;
+        if settings.group_status {
+            self.outcome.set_status(Status::class_of(status));
+        }
+        if settings.first_byte {
+            self.more.first_byte_seconds = self.start.elapsed().as_secs_f32();
+        }
+        self.outcome.custom.read(&settings.labels, extensions);
+    }
+
     /// Takes what stands below the body.
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
         if self.is_grpc {
-            self.outcome.grpc = GrpcStatus::read(trailers).or(self.outcome.grpc);
+            self.grpc_status(trailers);
+        }
+    }
+
+    fn grpc_status(&mut self, headers: &HeaderMap) {
+        if let Some(status) = GrpcStatus::read(headers) {
+            self.outcome.set_grpc(status);
         }
     }
 
@@ -109,7 +128,7 @@ impl InFlight {
 
     /// Counts bytes of the response's body.
     pub(super) fn sent(&mut self, bytes: u64) {
-        self.response_bytes = self.response_bytes.saturating_add(bytes);
+        self.more.response_bytes = self.more.response_bytes.saturating_add(bytes);
     }
 
     /// Records the duration and the outcome; the first call counts. The request stays active until it is dropped.
@@ -118,36 +137,31 @@ impl InFlight {
             return;
         }
         self.recorded = true;
-        let elapsed = self.start.elapsed();
-        let outcome = Outcome { failure, ..self.outcome };
-        let measured = Measured { seconds: elapsed.as_secs_f64(), more: self.more() };
-        self.trace.scope(|| self.endpoint.record(outcome, &measured));
-
-        if self.endpoint.config.settings.slow.is_some_and(|threshold| elapsed > threshold) {
-            self.log_slow(outcome, measured.seconds);
+        self.outcome.set_failure(failure);
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.trace.scope(|| self.endpoint.record(self.outcome, seconds, || self.more()));
+        if seconds > self.endpoint.slow_seconds {
+            self.log_slow(seconds);
         }
     }
 
     fn more(&self) -> More {
-        if !self.endpoint.config.settings.wants_more() {
-            return More::default();
-        }
         More {
-            first_byte_seconds: self.first_byte_seconds,
-            request_bytes: self.request_size.bytes(),
-            response_bytes: Some(self.response_bytes),
+            first_byte_seconds: Some(f64::from(self.more.first_byte_seconds)).filter(|seconds| !seconds.is_nan()),
+            request_bytes: self.more.request.bytes(),
+            response_bytes: Some(self.more.response_bytes),
         }
     }
 
     #[cold]
-    fn log_slow(&self, outcome: Outcome, seconds: f64) {
+    fn log_slow(&self, seconds: f64) {
         let Some(suppressed) = self.endpoint.config.slow.admit(Instant::now()) else { return };
         tracing::warn!(
             target: "outrigger::http",
             method = self.endpoint.method.as_str(),
             route = &*self.endpoint.route,
-            status = outcome.status.map(tracing::field::display),
-            failure = outcome.failure.map(Failure::as_str),
+            status = self.outcome.status().map(tracing::field::display),
+            failure = self.outcome.failure().map(Failure::as_str),
             seconds,
             trace_id = self.trace.id(),
             suppressed,
@@ -157,8 +171,13 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
+    #[inline]
     fn drop(&mut self) {
-        self.finish(Some(if self.watching { Failure::Panic } else { Failure::Cancelled }));
+        if !self.recorded {
+            // Before the first poll nothing is between here and a panic.
+            let panicked = self.watching || thread::panicking();
+            self.finish(Some(if panicked { Failure::Panic } else { Failure::Cancelled }));
+        }
         if self.active {
             self.endpoint.leave();
         }

@@ -1,6 +1,6 @@
 //! The labels of a request, as types with few values.
 
-use ::http::Method;
+use ::http::{Method, StatusCode};
 use ::metrics::Label;
 use outrigger_semconv::label;
 
@@ -66,20 +66,27 @@ impl Scheme {
 pub(super) struct Status(u16);
 
 impl Status {
-    pub(super) fn code(code: u16) -> Self {
-        Self(code)
+    /// What nginx writes into its log for it.
+    const CLIENT_LEFT: Self = Self(499);
+
+    pub(super) fn code(code: StatusCode) -> Self {
+        Self(code.as_u16())
     }
 
-    pub(super) fn class_of(code: u16) -> Self {
-        Self(code / 100)
+    pub(super) fn class_of(code: StatusCode) -> Self {
+        Self::code(code).class()
+    }
+
+    fn class(self) -> Self {
+        if self.is_class() { self } else { Self(self.0 / 100) }
     }
 
     fn is_server_error(self) -> bool {
-        self.0 >= 500 || self.is_class() && self.0 >= 5
+        self.class().0 >= 5
     }
 
     fn is_class(self) -> bool {
-        self.0 < 10
+        self.0 < 100
     }
 }
 
@@ -101,6 +108,9 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// In the order of their numbers.
+    const ALL: [Self; 5] = [Self::Cancelled, Self::Panic, Self::Body, Self::Service, Self::Any];
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Cancelled => "cancelled",
@@ -113,17 +123,47 @@ impl Failure {
 }
 
 /// What came of a request: all that tells the series of one endpoint apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Eight bytes without a gap, so that two are compared at once: an endpoint looks for each outcome among those that it
+/// has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
-    pub(super) status: Option<Status>,
-    pub(super) failure: Option<Failure>,
-    pub(super) grpc: Option<GrpcStatus>,
+    /// 0 is none.
+    status: u16,
+    /// 0 is none, else one more than the [`Failure`].
+    failure: u8,
+    /// 0 is none, else one more than the code.
+    grpc: u8,
     pub(super) custom: CustomIndices,
 }
 
 impl Outcome {
     /// Of a request that has just begun.
-    pub(super) const NONE: Self = Self { status: None, failure: None, grpc: None, custom: CustomIndices::NONE };
+    pub(super) const NONE: Self = Self { status: 0, failure: 0, grpc: 0, custom: CustomIndices::NONE };
+
+    pub(super) fn set_status(&mut self, Status(code): Status) {
+        self.status = code;
+    }
+
+    pub(super) fn set_failure(&mut self, failure: Option<Failure>) {
+        self.failure = failure.map_or(0, |failure| failure as u8 + 1);
+    }
+
+    pub(super) fn set_grpc(&mut self, GrpcStatus(code): GrpcStatus) {
+        self.grpc = code + 1;
+    }
+
+    pub(super) fn status(self) -> Option<Status> {
+        (self.status != 0).then_some(Status(self.status))
+    }
+
+    pub(super) fn failure(self) -> Option<Failure> {
+        Failure::ALL.get(usize::from(self.failure).checked_sub(1)?).copied()
+    }
+
+    pub(super) fn grpc(self) -> Option<GrpcStatus> {
+        self.grpc.checked_sub(1).map(GrpcStatus)
+    }
 }
 
 /// The labels beside the route.
@@ -182,11 +222,10 @@ pub(crate) struct ClassicLabels {
 
 impl From<RequestLabels> for ClassicLabels {
     fn from(labels: RequestLabels) -> Self {
-        let status = labels.status.unwrap_or(Status::code(match labels.failure {
-            // What nginx writes into its log for it.
-            Some(Failure::Cancelled) => 499,
-            _ => 500,
-        }));
+        let status = labels.status.unwrap_or(match labels.failure {
+            Some(Failure::Cancelled) => Status::CLIENT_LEFT,
+            _ => Status::code(StatusCode::INTERNAL_SERVER_ERROR),
+        });
         Self { method: labels.method, status }
     }
 }
@@ -201,8 +240,7 @@ impl LabelSet for ClassicLabels {
     }
 
     fn folded(self) -> Self {
-        let status = if self.status.is_class() { self.status } else { Status::class_of(self.status.0) };
-        Self { method: KnownMethod::OTHER, status }
+        Self { method: KnownMethod::OTHER, status: self.status.class() }
     }
 }
 
@@ -228,8 +266,27 @@ mod tests {
         RequestLabels { method, scheme, status, failure, grpc, custom: CustomValues::default() }
     }
 
+    fn status(code: u16) -> Status {
+        Status::code(StatusCode::from_u16(code).unwrap())
+    }
+
     fn value(labels: &[Label], name: &str) -> Option<String> {
         labels.iter().find(|label| label.key() == name).map(|label| label.value().to_owned())
+    }
+
+    #[test]
+    fn an_outcome_is_small_and_gives_back_what_it_was_told() {
+        assert_eq!(size_of::<Outcome>(), 8);
+        assert_eq!((Outcome::NONE.status(), Outcome::NONE.failure(), Outcome::NONE.grpc()), (None, None, None));
+        for failure in Failure::ALL {
+            let mut outcome = Outcome::NONE;
+            outcome.set_failure(Some(failure));
+            outcome.set_grpc(GrpcStatus::of(0));
+            outcome.set_status(status(100));
+            assert_eq!(outcome.failure(), Some(failure));
+            assert_eq!(outcome.grpc(), Some(GrpcStatus::of(0)));
+            assert_eq!(outcome.status(), Some(status(100)));
+        }
     }
 
     #[test]
@@ -237,13 +294,13 @@ mod tests {
         let error = |status: Option<Status>, failure, grpc| {
             value(&labels_of(status, failure, grpc).labels("/"), label::ERROR_TYPE)
         };
-        let code = |code| Some(Status::code(code));
+        let code = |code| Some(status(code));
         for (status, failure, grpc, expected) in [
             (code(200), None, None, None),
             (code(404), None, None, None),
             (code(503), None, None, Some("503")),
-            (Some(Status::class_of(503)), None, None, Some("5xx")),
-            (Some(Status::class_of(404)), None, None, None),
+            (Some(status(503).class()), None, None, Some("5xx")),
+            (Some(status(404).class()), None, None, None),
             (code(503), Some(Failure::Cancelled), None, Some("503")),
             (code(200), Some(Failure::Cancelled), None, Some("cancelled")),
             (None, Some(Failure::Panic), None, Some("panic")),
@@ -259,7 +316,7 @@ mod tests {
     #[test]
     fn the_overflow_keeps_apart_what_failed_and_who_went_away() {
         let error = |status: Option<u16>, failure, grpc| {
-            let labels = labels_of(status.map(Status::code), failure, grpc).folded().labels("_other");
+            let labels = labels_of(status.map(self::status), failure, grpc).folded().labels("_other");
             assert_eq!(value(&labels, label::HTTP_RESPONSE_STATUS_CODE), None);
             assert_eq!(value(&labels, label::RPC_GRPC_STATUS_CODE), None);
             value(&labels, label::ERROR_TYPE)
@@ -285,14 +342,14 @@ mod tests {
     #[test]
     fn classic_labels_have_a_status_always() {
         let status = |status: Option<u16>, failure| {
-            let labels = ClassicLabels::from(labels_of(status.map(Status::code), failure, None));
+            let labels = ClassicLabels::from(labels_of(status.map(self::status), failure, None));
             value(&labels.labels("/"), label::STATUS)
         };
         assert_eq!(status(Some(201), None).as_deref(), Some("201"));
         assert_eq!(status(Some(200), Some(Failure::Cancelled)).as_deref(), Some("200"));
         assert_eq!(status(None, Some(Failure::Cancelled)).as_deref(), Some("499"));
         assert_eq!(status(None, Some(Failure::Panic)).as_deref(), Some("500"));
-        let folded = ClassicLabels::from(labels_of(Some(Status::code(404)), None, None)).folded();
+        let folded = ClassicLabels::from(labels_of(Some(self::status(404)), None, None)).folded();
         assert_eq!(value(&folded.labels("_other"), label::STATUS).as_deref(), Some("4xx"));
     }
 }

@@ -43,14 +43,11 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // The matched route is on the request only: it must be read before the inner service takes it.
-        let Some(mut in_flight) = InFlight::start(&self.site, &request) else {
-            return ResponseFuture::new(self.inner.call(request), None);
-        };
-        if in_flight.wants_sizes() {
+        let mut in_flight = InFlight::start(&self.site, &request);
+        if let Some(in_flight) = in_flight.as_mut().filter(|in_flight| in_flight.wants_sizes()) {
             in_flight.request_size(RequestSize::of(&mut request));
         }
-        let inner = in_flight.watch(|| self.inner.call(request));
-        ResponseFuture::new(inner, Some(in_flight))
+        ResponseFuture { inner: self.inner.call(request), in_flight }
     }
 }
 

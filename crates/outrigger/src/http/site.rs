@@ -6,7 +6,7 @@
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 
-use ::http::Request;
+use ::http::{Method, Request, Uri};
 use axum::extract::MatchedPath;
 use outrigger_semconv::label;
 
@@ -50,58 +50,80 @@ impl Site {
     }
 
     /// The endpoint of a request; `None` if such requests are not measured.
+    #[inline]
     pub(super) fn endpoint<B>(&self, request: &Request<B>) -> Option<Arc<Endpoint>> {
-        let settings = &self.config.settings;
         let method = KnownMethod::of(request.method());
-        let scheme = match request.uri().scheme() {
-            None => settings.unknown_scheme,
-            Some(scheme) => match scheme.as_str() {
-                "https" => Scheme::Https,
-                "http" => Scheme::Http,
-                _ => settings.unknown_scheme,
-            },
+        let scheme = match request.uri().scheme_str() {
+            None => self.config.settings.unknown_scheme,
+            Some(scheme) => self.scheme(scheme),
         };
         match request.extensions().get::<MatchedPath>() {
-            Some(path) => self.find(path.as_str(), method, scheme, || Route::Matched(path.clone())),
-            None => {
-                if settings.skips(request.uri().path()) {
-                    return None;
-                }
-                let given = settings.route.as_ref().and_then(|route| route(request.method(), request.uri()));
-                let route = given.unwrap_or(label::UNMATCHED_ROUTE);
-                self.find(route, method, scheme, || Route::Static(route))
-            }
+            Some(path) => match self.seen(path.as_str(), method, scheme) {
+                Some(seen) => seen.measured(),
+                None => self.find(&Route::Matched(path.clone()), method, scheme),
+            },
+            None => self.unmatched(request.method(), request.uri(), method, scheme),
         }
     }
 
-    fn find(
-        &self,
-        route: &str,
-        method: KnownMethod,
-        scheme: Scheme,
-        keep: impl FnOnce() -> Route,
-    ) -> Option<Arc<Endpoint>> {
+    fn scheme(&self, scheme: &str) -> Scheme {
+        match scheme {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            _ => self.config.settings.unknown_scheme,
+        }
+    }
+
+    /// An endpoint that was seen here before.
+    #[inline]
+    fn seen(&self, route: &str, method: KnownMethod, scheme: Scheme) -> Option<&Arc<Endpoint>> {
         let mut next = &self.first;
-        let mut depth = 0;
         while let Some(seen) = next.get() {
             let known = seen.route.as_str();
             // A router below `nest_service` makes its text anew for each request.
             if seen.endpoint.serves(method, scheme) && (ptr::eq(known, route) || known == route) {
-                return seen.endpoint.measured();
+                return Some(&seen.endpoint);
             }
             next = &seen.next;
-            depth += 1;
         }
-        let endpoint = self.endpoints.endpoint(&self.config, route, method, scheme);
-        if depth < SEEN_ENDPOINTS {
-            // Should another thread have been faster, this one is kept at its next request.
-            let _ = next.set(Box::new(Seen { route: keep(), endpoint: Arc::clone(&endpoint), next: OnceLock::new() }));
+        None
+    }
+
+    fn unmatched(&self, name: &Method, uri: &Uri, method: KnownMethod, scheme: Scheme) -> Option<Arc<Endpoint>> {
+        let settings = &self.config.settings;
+        if settings.skips(uri.path()) {
+            return None;
+        }
+        let given = settings.route.as_ref().and_then(|route| route(name, uri));
+        let route = given.unwrap_or(label::UNMATCHED_ROUTE);
+        match self.seen(route, method, scheme) {
+            Some(seen) => seen.measured(),
+            None => self.find(&Route::Static(route), method, scheme),
+        }
+    }
+
+    /// Asks the layer's table, and keeps what it finds as long as there are few.
+    #[cold]
+    fn find(&self, route: &Route, method: KnownMethod, scheme: Scheme) -> Option<Arc<Endpoint>> {
+        let endpoint = self.endpoints.endpoint(&self.config, route.as_str(), method, scheme);
+        let mut next = &self.first;
+        for _ in 0..SEEN_ENDPOINTS {
+            match next.get() {
+                Some(seen) => next = &seen.next,
+                None => {
+                    let seen = Seen { route: route.clone(), endpoint: Arc::clone(&endpoint), next: OnceLock::new() };
+                    // Should another thread have been faster, this one is kept at its next request.
+                    let _ = next.set(Box::new(seen));
+                    break;
+                }
+            }
         }
         endpoint.measured()
     }
 }
 
 impl Endpoint {
+    #[inline]
     fn measured(self: &Arc<Self>) -> Option<Arc<Self>> {
         if self.skipped { None } else { Some(Arc::clone(self)) }
     }

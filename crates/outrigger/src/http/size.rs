@@ -11,35 +11,34 @@ use axum::body::Body as AxumBody;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-/// What is known of the size of a request's body.
-pub(super) enum RequestSize {
-    Unknown,
-    Announced(u64),
-    /// The bytes that were read so far.
-    Counted(Arc<AtomicU64>),
+/// What is known of the size of a request's body. Moved with the request, so small.
+pub(super) struct RequestSize {
+    /// The bytes that were announced; the highest number is none.
+    announced: u64,
+    /// The bytes that were read so far, where none are announced.
+    counted: Option<Arc<AtomicU64>>,
 }
 
 impl RequestSize {
+    pub(super) const UNKNOWN: Self = Self { announced: u64::MAX, counted: None };
+
     /// Finds the size; where none is announced, has the body counted if it is axum's.
     pub(super) fn of<B: Body + 'static>(request: &mut Request<B>) -> Self {
-        if let Some(bytes) = request.body().size_hint().exact() {
-            return Self::Announced(bytes);
+        if let Some(announced) = request.body().size_hint().exact() {
+            return Self { announced, counted: None };
         }
         // A body of any other type has no room for a counter.
         let body: &mut dyn Any = request.body_mut();
-        let Some(body) = body.downcast_mut::<AxumBody>() else { return Self::Unknown };
+        let Some(body) = body.downcast_mut::<AxumBody>() else { return Self::UNKNOWN };
         let bytes = Arc::new(AtomicU64::new(0));
         let inner = std::mem::take(body);
         *body = AxumBody::new(CountedBody { inner, bytes: Arc::clone(&bytes) });
-        Self::Counted(bytes)
+        Self { counted: Some(bytes), ..Self::UNKNOWN }
     }
 
     pub(super) fn bytes(&self) -> Option<u64> {
-        match self {
-            Self::Unknown => None,
-            Self::Announced(bytes) => Some(*bytes),
-            Self::Counted(bytes) => Some(bytes.load(Ordering::Relaxed)),
-        }
+        let counted = self.counted.as_ref().map(|bytes| bytes.load(Ordering::Relaxed));
+        counted.or((self.announced != u64::MAX).then_some(self.announced))
     }
 }
 
