@@ -21,6 +21,8 @@ pub(super) struct Endpoint {
     pub(super) skipped: bool,
     /// Whether the head of a response tells more than a status here.
     pub(super) reads_heads: bool,
+    /// Whether bodies are measured here.
+    pub(super) wants_sizes: bool,
     /// From where on a request is slow.
     pub(super) slow_seconds: f64,
     active: OnceLock<Active>,
@@ -79,6 +81,7 @@ impl Endpoint {
         let settings = &config.settings;
         let skipped = settings.skips(route);
         let reads_heads = settings.first_byte || settings.group_status || !settings.labels.is_empty();
+        let wants_sizes = settings.body_sizes;
         let slow_seconds = settings.slow.map_or(f64::INFINITY, |threshold| threshold.as_secs_f64());
         let slots = Slots::new(&config, route);
         let (active, outcomes) = (OnceLock::new(), OnceLock::new());
@@ -89,6 +92,7 @@ impl Endpoint {
             scheme,
             skipped,
             reads_heads,
+            wants_sizes,
             slow_seconds,
             active,
             slots,

@@ -74,8 +74,9 @@ impl InFlight {
     }
 
     /// Whether bodies are measured.
+    #[inline]
     pub(super) fn wants_sizes(&self) -> bool {
-        self.endpoint.config.settings.body_sizes
+        self.endpoint.wants_sizes
     }
 
     pub(super) fn request_size(&mut self, size: RequestSize) {
@@ -132,6 +133,7 @@ impl InFlight {
     }
 
     /// Records the duration and the outcome; the first call counts. The request stays active until it is dropped.
+    #[inline]
     pub(super) fn finish(&mut self, failure: Option<Failure>) {
         if self.recorded {
             return;

@@ -44,7 +44,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // The matched route is on the request only: it must be read before the inner service takes it.
         let mut in_flight = InFlight::start(&self.site, &request);
-        if let Some(in_flight) = in_flight.as_mut().filter(|in_flight| in_flight.wants_sizes()) {
+        if let Some(in_flight) = in_flight.as_mut()
+            && in_flight.wants_sizes()
+        {
             in_flight.request_size(RequestSize::of(&mut request));
         }
         ResponseFuture { inner: self.inner.call(request), in_flight }
