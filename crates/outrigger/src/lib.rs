@@ -118,6 +118,10 @@ pub use self::shutdown::Shutdown;
 #[cfg(feature = "recorder")]
 pub use outrigger_recorder::{BuildError, Matcher};
 
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/migrating-from-axum-prometheus.md")]
+pub mod migrating_from_axum_prometheus {}
+
 /// The program of the README compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
