@@ -32,12 +32,7 @@ impl Aliases {
     pub(crate) fn get(&self, key: &Key, kind: Kind) -> Option<Cell> {
         let shard = read(self.shard(key.get_hash()));
         let alias = shard.get(&key.get_hash())?;
-        let is_kind = match alias.cell {
-            Cell::Counter(_) => kind == Kind::Counter,
-            Cell::Gauge(_) => kind == Kind::Gauge,
-            Cell::Histogram(_) => kind == Kind::Histogram,
-        };
-        (is_kind && is_same(&alias.key, key)).then(|| alias.cell.clone())
+        (alias.cell.kind() == kind && is_same(&alias.key, key)).then(|| alias.cell.clone())
     }
 
     /// False when the place is taken, or the key says a label twice: such keys may be equal and mean different series.

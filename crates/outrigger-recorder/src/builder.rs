@@ -65,10 +65,7 @@ fn part(text: &str) -> String {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
-    buckets: Vec<(Matcher, Vec<f64>)>,
-    series_limit: usize,
-    metric_limit: usize,
-    idle_timeout: Option<Duration>,
+    settings: Settings,
 }
 
 /// The most bounds that a histogram may have; our own parser reads no more.
@@ -76,7 +73,7 @@ const MOST_BOUNDS: usize = 999;
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { buckets: Vec::new(), series_limit: 10_000, metric_limit: 1_000, idle_timeout: None }
+        Self { settings: Settings { series_limit: 10_000, metric_limit: 1_000, ..Settings::default() } }
     }
 }
 
@@ -87,27 +84,45 @@ impl Builder {
     /// Without a setting of yours, a metric of [`outrigger_semconv`]'s catalogue has the catalogue's bounds, one whose
     /// name ends in `_bytes` those of bodies, and any other those of requests, in seconds.
     pub fn buckets(mut self, metrics: impl Into<Matcher>, bounds: &[f64]) -> Self {
-        self.buckets.push((metrics.into(), bounds.to_vec()));
+        self.settings.buckets.push((metrics.into(), bounds.to_vec()));
+        self
+    }
+
+    /// Gives these histograms native buckets beside the fixed ones: at most 160 on either side of zero, each by the same
+    /// factor wider than the one before. The factor begins at 2^(1/256) and is squared whenever what was observed spreads
+    /// too wide for it, so that a quantile is never off by more than one bucket. They are handed out by
+    /// [`Recorder::families`] and written in protobuf, the one format that has them. Such a histogram is written under a
+    /// lock, at some three times the cost.
+    pub fn native_histogram(mut self, metrics: impl Into<Matcher>) -> Self {
+        self.settings.native.push(metrics.into());
+        self
+    }
+
+    /// Where to ask for the span of an observation outside of [`exemplar::scope`](crate::exemplar::scope): asked at each
+    /// observation of a histogram, so it should be quick. Defaults to nowhere.
+    #[cfg(feature = "exemplars")]
+    pub fn exemplar_source(mut self, source: fn() -> Option<crate::exemplar::TraceContext>) -> Self {
+        self.settings.exemplar_source = Some(source);
         self
     }
 
     /// How many series one metric may have; what comes then goes to a series labelled `otel_metric_overflow="true"`,
     /// and is counted in `outrigger_series_dropped_total`. Defaults to 10,000.
     pub fn series_limit(mut self, series: usize) -> Self {
-        self.series_limit = series;
+        self.settings.series_limit = series;
         self
     }
 
     /// How many metrics there may be; what is recorded of further ones is only counted, in
     /// `outrigger_series_dropped_total`. Defaults to 1,000.
     pub fn metric_limit(mut self, metrics: usize) -> Self {
-        self.metric_limit = metrics;
+        self.settings.metric_limit = metrics;
         self
     }
 
     /// Leaves out series that were not written for so long; see [the crate's page](crate#idle-series). Defaults to never.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
+        self.settings.idle_timeout = Some(timeout);
         self
     }
 
@@ -116,7 +131,7 @@ impl Builder {
     /// # Errors
     /// The bounds of some buckets are not finite and ascending, or too many.
     pub fn build(self) -> Result<Recorder, BuildError> {
-        for (metrics, bounds) in &self.buckets {
+        for (metrics, bounds) in &self.settings.buckets {
             let problem = if bounds.iter().any(|bound| !bound.is_finite()) {
                 "each must be finite; the bucket up to +Inf is added"
             } else if !bounds.is_sorted_by(|one, other| one < other) {
@@ -133,8 +148,7 @@ impl Builder {
 
     /// Of settings that are known to be right.
     pub(crate) fn into_recorder(self) -> Recorder {
-        let Self { buckets, series_limit, metric_limit, idle_timeout } = self;
-        Recorder::from_registry(Arc::new(Registry::new(Settings { buckets, series_limit, metric_limit, idle_timeout })))
+        Recorder::from_registry(Arc::new(Registry::new(self.settings)))
     }
 }
 
@@ -152,10 +166,13 @@ pub enum BuildError {
     },
 }
 
-/// Settings that have been checked.
-#[derive(Debug)]
+/// What the builder collects.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     buckets: Vec<(Matcher, Vec<f64>)>,
+    native: Vec<Matcher>,
+    #[cfg(feature = "exemplars")]
+    pub(crate) exemplar_source: Option<fn() -> Option<crate::exemplar::TraceContext>>,
     pub(crate) series_limit: usize,
     pub(crate) metric_limit: usize,
     pub(crate) idle_timeout: Option<Duration>,
@@ -177,6 +194,13 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Whether the histogram of this name has native buckets too.
+    pub(crate) fn is_native(&self, name: &str) -> bool {
+        self.native.iter().any(|metrics| metrics.rank(name).is_some())
+    }
+}
+
 /// The setting that fits the name best; of equals the last.
 fn best<'s, T>(settings: impl Iterator<Item = (&'s Matcher, T)>, name: &str) -> Option<T> {
     let fitting = settings.filter_map(|(metrics, value)| Some((metrics.rank(name)?, value)));
@@ -189,7 +213,7 @@ mod tests {
 
     fn settings(buckets: &[(Matcher, f64)]) -> Settings {
         let buckets = buckets.iter().map(|(metrics, bound)| (metrics.clone(), vec![*bound])).collect();
-        Settings { buckets, series_limit: 0, metric_limit: 0, idle_timeout: None }
+        Settings { buckets, ..Settings::default() }
     }
 
     fn prefix(text: &str) -> Matcher {

@@ -1,7 +1,7 @@
 //! One metric: its series in a table, and what they share.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{self, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use metrics::Key;
 use outrigger_exposition::Kind;
 
 use crate::alias::Aliases;
-use crate::cell::{Bounds, Cell, Counter, Gauge, Histogram, Overflow};
+use crate::cell::{Bounds, Cell, Counter, Gauge, Histogram, Native, Overflow};
 use crate::labels::{Labels, SharedLabels};
 use crate::name;
 
@@ -29,6 +29,10 @@ pub(crate) struct Shared {
     pub(crate) kind: Kind,
     /// Of a histogram.
     pub(crate) bounds: Bounds,
+    /// Whether its histograms have native buckets too.
+    pub(crate) native: bool,
+    #[cfg(feature = "exemplars")]
+    pub(crate) exemplar_source: Option<fn() -> Option<crate::exemplar::TraceContext>>,
     /// Observations that went to the overflow series.
     pub(crate) dropped: AtomicU64,
     /// Observations that were NaN or infinite.
@@ -41,6 +45,9 @@ impl Shared {
             name: name.into(),
             kind,
             bounds: Bounds::new(bounds),
+            native: false,
+            #[cfg(feature = "exemplars")]
+            exemplar_source: None,
             dropped: AtomicU64::new(0),
             invalid: AtomicU64::new(0),
         }
@@ -65,9 +72,29 @@ pub(crate) struct Series {
     aliases: Vec<u64>,
     /// Its number among all series that were ever made. A page shows those that were there when it began, else a series
     /// that is removed and made again meanwhile could stand on it twice.
-    pub(crate) born: u64,
+    born: u64,
     /// When the first page found it quiet.
     quiet_since: Option<Instant>,
+}
+
+/// How far a reader is in a family.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Whether the head is written.
+    pub(crate) begun: bool,
+    /// The next point.
+    pub(crate) next: usize,
+    /// Up to where it has been decided what is shown: a piece may be full just then.
+    settled: usize,
+}
+
+/// One reading of all series.
+pub(crate) struct Pass<'r> {
+    pub(crate) now: Instant,
+    /// Series with a lower number were there when the reading began.
+    pub(crate) births: u64,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) aliases: &'r Aliases,
 }
 
 /// The spellings of one series that are found without its family's lock; further ones take the longer way.
@@ -79,6 +106,7 @@ pub(crate) enum OverflowCell {
     Counter(Arc<Overflow<Counter>>),
     Gauge(Arc<Overflow<Gauge>>),
     Histogram(Arc<Overflow<Histogram>>),
+    Native(Arc<Overflow<Native>>),
 }
 
 /// What a key leads to within a family.
@@ -121,12 +149,24 @@ impl Family {
 }
 
 impl Table {
-    /// The places, some of them empty.
-    pub(crate) fn len(&self) -> usize {
-        self.places.len()
+    /// The next series that a reader shows, who moves [`Progress::next`] on once that is done.
+    pub(crate) fn next_shown(&mut self, progress: &mut Progress, pass: &Pass<'_>) -> Option<&Series> {
+        while progress.next < self.places.len() {
+            let index = progress.next;
+            if self.get(index).is_some_and(|series| series.born < pass.births) {
+                let is_decided = index < progress.settled;
+                progress.settled = index + 1;
+                let is_shown = |timeout| is_decided || self.settle(index, pass.now, timeout, pass.aliases);
+                if pass.timeout.is_none_or(is_shown) {
+                    break;
+                }
+            }
+            progress.next += 1;
+        }
+        self.get(progress.next)
     }
 
-    pub(crate) fn get(&self, index: usize) -> Option<&Series> {
+    fn get(&self, index: usize) -> Option<&Series> {
         self.places.get(index)?.as_ref()
     }
 
@@ -136,7 +176,7 @@ impl Table {
             labels: Arc::clone(&labels),
             cell: Cell::new(shared),
             aliases: Vec::new(),
-            born: births.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            born: births.fetch_add(1, Ordering::Relaxed),
             quiet_since: None,
         };
         let index = match self.free.pop() {
@@ -165,6 +205,7 @@ impl Table {
             Cell::Counter(cell) => OverflowCell::Counter(Arc::new(Overflow::new(cell, shared))),
             Cell::Gauge(cell) => OverflowCell::Gauge(Arc::new(Overflow::new(cell, shared))),
             Cell::Histogram(cell) => OverflowCell::Histogram(Arc::new(Overflow::new(cell, shared))),
+            Cell::Native(cell) => OverflowCell::Native(Arc::new(Overflow::new(cell, shared))),
         };
         self.overflow = Some(overflow.clone());
         Place::Overflow(overflow, true)
@@ -172,7 +213,7 @@ impl Table {
 
     /// Whether the series at `index` shall be shown at `now`. One that was not written for `timeout` is not, and is
     /// removed if nobody else holds its cell.
-    pub(crate) fn settle(&mut self, index: usize, now: Instant, timeout: Duration, aliases: &Aliases) -> bool {
+    fn settle(&mut self, index: usize, now: Instant, timeout: Duration, aliases: &Aliases) -> bool {
         let Some(place) = self.places.get_mut(index) else { return false };
         let Some(series) = place else { return false };
         if !series.cell.quieten() {
@@ -207,7 +248,7 @@ impl Series {
             return false;
         }
         // What the last holder wrote before it let go is seen from here on.
-        std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+        atomic::fence(Ordering::Acquire);
         self.cell.quieten()
     }
 }

@@ -53,11 +53,14 @@
 mod alias;
 mod builder;
 mod cell;
+#[cfg(feature = "exemplars")]
+pub mod exemplar;
 mod family;
 mod format;
 mod labels;
 mod lock;
 mod name;
+mod output;
 mod page;
 mod piece;
 mod recorder;

@@ -143,7 +143,9 @@ impl metrics::Recorder for Recorder {
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         match self.registry.find(key, Kind::Histogram) {
             Found::Series(Cell::Histogram(cell)) => Histogram::from_arc(cell),
+            Found::Series(Cell::Native(cell)) => Histogram::from_arc(cell),
             Found::Overflow(OverflowCell::Histogram(cell)) => Histogram::from_arc(cell),
+            Found::Overflow(OverflowCell::Native(cell)) => Histogram::from_arc(cell),
             Found::Nowhere(cell) => Histogram::from_arc(cell),
             Found::Series(_) | Found::Overflow(_) | Found::Own(_) => Histogram::noop(),
         }

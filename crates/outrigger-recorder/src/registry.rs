@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
 use metrics::Key;
 use outrigger_exposition::{self as exposition, Kind, Label, Point, Value};
@@ -12,7 +13,7 @@ use outrigger_semconv::{Metric, label, library};
 use crate::alias::Aliases;
 use crate::builder::Settings;
 use crate::cell::{Cell, Nowhere};
-use crate::family::{Family, OverflowCell, Place, Shared};
+use crate::family::{Family, OverflowCell, Pass, Place, Shared};
 use crate::lock::{lock, read, write};
 use crate::name;
 
@@ -42,8 +43,14 @@ struct Names {
 /// What was said of a metric.
 #[derive(Debug, Default)]
 pub(crate) struct Description {
-    pub(crate) help: Box<str>,
+    help: Box<str>,
     pub(crate) unit: Option<&'static str>,
+}
+
+impl Description {
+    pub(crate) fn help(&self) -> Option<&str> {
+        Some(&*self.help).filter(|help| !help.is_empty())
+    }
 }
 
 /// What a key leads to.
@@ -126,7 +133,13 @@ impl Registry {
             return None;
         }
         let bounds = if kind == Kind::Histogram { self.settings.bounds(name) } else { &[] };
-        let family = Arc::new(Family::new(Shared::new(name, kind, bounds)));
+        let mut shared = Shared::new(name, kind, bounds);
+        shared.native = kind == Kind::Histogram && self.settings.is_native(name);
+        #[cfg(feature = "exemplars")]
+        {
+            shared.exemplar_source = self.settings.exemplar_source;
+        }
+        let family = Arc::new(Family::new(shared));
         names.taken.extend(claims(name, kind));
         names.families.insert(Arc::clone(&family.shared.name), Arc::clone(&family));
         Some(family)
@@ -179,6 +192,11 @@ impl Registry {
         let names = read(&self.families);
         let after = name.map_or(Unbounded, Excluded);
         names.families.range::<str, _>((after, Unbounded)).next().map(|(_, family)| Arc::clone(family))
+    }
+
+    /// A reading of the series that were there when there were `births` of them.
+    pub(crate) fn pass(&self, now: Instant, births: u64) -> Pass<'_> {
+        Pass { now, births, timeout: self.settings.idle_timeout, aliases: &self.aliases }
     }
 
     /// Series made so far.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram, with_local_recorder};
 use outrigger_exposition::{Family, Value};
-use outrigger_recorder::{PageFormat, Recorder};
+use outrigger_recorder::{Builder, PageFormat, Recorder};
 use support::sample;
 
 /// Whatever was not written since the page before is idle.
-fn impatient() -> Recorder {
-    Recorder::builder().idle_timeout(Duration::ZERO).series_limit(100).build().unwrap()
+fn impatient() -> Builder {
+    Recorder::builder().idle_timeout(Duration::ZERO).series_limit(100)
 }
 
 fn names(families: &[Family]) -> Vec<&str> {
@@ -39,7 +39,7 @@ fn a_patient_recorder_keeps_what_is_quiet() {
 
 #[test]
 fn a_series_without_a_handle_is_removed() {
-    let recorder = impatient();
+    let recorder = impatient().build().unwrap();
     with_local_recorder(&recorder, || {
         counter!("hits_total", "a" => "1").increment(5);
         counter!("hits_total", "a" => "2").increment(7);
@@ -55,7 +55,7 @@ fn a_series_without_a_handle_is_removed() {
 
 #[test]
 fn a_removed_series_makes_room() {
-    let recorder = impatient();
+    let recorder = impatient().build().unwrap();
     with_local_recorder(&recorder, || {
         for round in 0..20 {
             (0..100).for_each(|index| gauge!("a", "id" => format!("{round}-{index}")).set(1.0));
@@ -67,7 +67,7 @@ fn a_removed_series_makes_room() {
 
 #[test]
 fn a_cached_handle_brings_its_series_back_whole() {
-    let recorder = impatient();
+    let recorder = impatient().build().unwrap();
     let (hits, depth, wait) = with_local_recorder(&recorder, || {
         (counter!("hits_total", "a" => "1"), gauge!("depth"), histogram!("wait_seconds"))
     });

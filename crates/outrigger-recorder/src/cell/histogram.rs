@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use metrics::HistogramFn;
+use outrigger_exposition::BucketExemplar;
 
 use super::activity::Activity;
 use super::stripes::{self, Stripes};
@@ -20,6 +21,8 @@ pub(crate) struct Histogram {
     /// Collisions of threads at the sum, until there are stripes.
     collisions: AtomicU32,
     pub(crate) activity: Activity,
+    #[cfg(feature = "exemplars")]
+    exemplars: super::exemplars::Exemplars,
 }
 
 /// After so many collisions a histogram is worth the memory of stripes.
@@ -35,6 +38,8 @@ impl Histogram {
             stripes: OnceLock::new(),
             collisions: AtomicU32::new(0),
             activity: Activity::default(),
+            #[cfg(feature = "exemplars")]
+            exemplars: Default::default(),
         }
     }
 
@@ -46,6 +51,7 @@ impl Histogram {
             return;
         }
         let bucket = self.shared.bounds.bucket(value);
+        self.exemplify(bucket, value);
         if let Some(stripes) = self.stripes.get() {
             stripes.add(bucket, count, product);
         } else if let Some(slot) = self.counts.get(bucket) {
@@ -62,6 +68,29 @@ impl Histogram {
             self.stripes.get_or_init(|| Stripes::new(self.counts.len()));
         }
         self.activity.note();
+    }
+
+    /// Keeps the observation as its bucket's exemplar if it belongs to a trace.
+    #[cfg(feature = "exemplars")]
+    #[inline(always)]
+    fn exemplify(&self, bucket: usize, value: f64) {
+        let source = || self.shared.exemplar_source.and_then(|source| source());
+        if let Some(span) = crate::exemplar::current().or_else(source) {
+            self.exemplars.keep(self.counts.len(), bucket, value, span);
+        }
+    }
+
+    #[cfg(not(feature = "exemplars"))]
+    #[inline(always)]
+    #[allow(clippy::unused_self, reason = "it has something to do when the feature is on")]
+    const fn exemplify(&self, _bucket: usize, _value: f64) {}
+
+    #[cfg_attr(not(feature = "exemplars"), allow(clippy::unused_self, reason = "there are none"))]
+    pub(crate) fn read_exemplars(&self, to: &mut Vec<BucketExemplar>) {
+        #[cfg(feature = "exemplars")]
+        self.exemplars.read(to);
+        #[cfg(not(feature = "exemplars"))]
+        let _ = to;
     }
 
     /// Adds everything up: the counts into `counts`, which is emptied first. Gives the sum.
@@ -93,7 +122,9 @@ impl HistogramFn for Histogram {
         if !new.is_finite() {
             return self.add(value, 1, value);
         }
-        if let Some(slot) = self.counts.get(self.shared.bounds.bucket(value)) {
+        let bucket = self.shared.bounds.bucket(value);
+        if let Some(slot) = self.counts.get(bucket) {
+            self.exemplify(bucket, value);
             slot.fetch_add(1, Ordering::Relaxed);
             // Releases the count. A weak exchange that fails by itself is tried again there.
             let exchanged = self.sum.compare_exchange_weak(old, new.to_bits(), Ordering::Release, Ordering::Relaxed);

@@ -3,9 +3,12 @@
 mod activity;
 mod bounds;
 mod counter;
+#[cfg(feature = "exemplars")]
+mod exemplars;
 mod gauge;
 mod histogram;
 mod lost;
+mod native;
 mod stripes;
 
 use std::sync::Arc;
@@ -15,7 +18,8 @@ pub(crate) use counter::Counter;
 pub(crate) use gauge::Gauge;
 pub(crate) use histogram::Histogram;
 pub(crate) use lost::{Nowhere, Overflow};
-use outrigger_exposition::{self as exposition, Kind, Value};
+pub(crate) use native::Native;
+use outrigger_exposition::{BucketExemplar, Kind, NativeHistogram, ValueRef};
 
 use crate::family::Shared;
 
@@ -25,12 +29,14 @@ pub(crate) enum Cell {
     Counter(Arc<Counter>),
     Gauge(Arc<Gauge>),
     Histogram(Arc<Histogram>),
+    Native(Arc<Native>),
 }
 
 impl Cell {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         match shared.kind {
             Kind::Counter => Self::Counter(Arc::default()),
+            Kind::Histogram if shared.native => Self::Native(Arc::new(Native::new(Histogram::new(Arc::clone(shared))))),
             Kind::Histogram => Self::Histogram(Arc::new(Histogram::new(Arc::clone(shared)))),
             _ => Self::Gauge(Arc::default()),
         }
@@ -42,24 +48,33 @@ impl Cell {
             Self::Counter(cell) => cell.activity.quieten(),
             Self::Gauge(cell) => cell.activity.quieten(),
             Self::Histogram(cell) => cell.activity.quieten(),
+            Self::Native(cell) => cell.fixed.activity.quieten(),
         }
     }
 
-    /// The value, as the model of a page has it.
-    pub(crate) fn owned_value(&self, bounds: &[f64], counts: &mut Vec<u64>) -> Value {
+    pub(crate) const fn kind(&self) -> Kind {
         match self {
-            Self::Counter(cell) => Value::Counter(cell.value() as f64),
-            Self::Gauge(cell) => Value::Gauge(cell.value()),
-            Self::Histogram(cell) => {
-                let sum = cell.read(counts);
-                Value::Histogram(exposition::Histogram {
-                    bounds: bounds.to_vec(),
-                    counts: counts.clone(),
-                    sum: Some(sum),
-                    ..exposition::Histogram::default()
-                })
-            }
+            Self::Counter(_) => Kind::Counter,
+            Self::Gauge(_) => Kind::Gauge,
+            Self::Histogram(_) | Self::Native(_) => Kind::Histogram,
         }
+    }
+
+    /// The value as it is now. The parts of a histogram are in `scratch`.
+    pub(crate) fn read<'s>(&self, bounds: &'s [f64], exemplars: bool, scratch: &'s mut Scratch) -> ValueRef<'s> {
+        let Scratch { counts, exemplars: examples, native } = scratch;
+        let (sum, fixed, is_native) = match self {
+            Self::Counter(cell) => return ValueRef::Number(cell.value() as f64),
+            Self::Gauge(cell) => return ValueRef::Number(cell.value()),
+            Self::Histogram(cell) => (cell.read(counts), &**cell, false),
+            Self::Native(cell) => (cell.read(counts, native), &cell.fixed, true),
+        };
+        examples.clear();
+        if exemplars {
+            fixed.read_exemplars(examples);
+        }
+        let native = is_native.then_some(&*native);
+        ValueRef::Histogram { bounds, counts, sum: Some(sum), exemplars: examples, native }
     }
 
     /// How many share the cell.
@@ -68,6 +83,15 @@ impl Cell {
             Self::Counter(cell) => Arc::strong_count(cell),
             Self::Gauge(cell) => Arc::strong_count(cell),
             Self::Histogram(cell) => Arc::strong_count(cell),
+            Self::Native(cell) => Arc::strong_count(cell),
         }
     }
+}
+
+/// Room for the value of a histogram while it is written, used again for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    counts: Vec<u64>,
+    exemplars: Vec<BucketExemplar>,
+    native: NativeHistogram,
 }
