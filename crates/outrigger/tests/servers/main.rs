@@ -36,14 +36,18 @@ macro_rules! recorders {
                 },
                 upgrade::{a_web_socket_is_counted_at_its_handshake, a_refused_web_socket_is_an_answer},
                 stacks::{
-                    compression_is_counted_inside_and_outside, a_caught_panic_is_the_answer_that_it_becomes,
+                    compression_is_counted_inside_and_outside, sizes_are_those_of_the_bytes_on_the_wire, a_caught_panic_is_the_answer_that_it_becomes,
                     bare_hyper_without_a_router_is_counted,
                 },
                 grpc::{
                     statuses_are_read_from_headers_and_trailers, streams_that_are_cut_are_cancelled,
                     a_server_of_tonic_is_counted,
                 },
-                storm::{cut_connections_leave_nothing_behind, cut_streams_leave_nothing_behind},
+                storm::{
+                    cut_connections_leave_nothing_behind, cut_connections_leave_nothing_behind_until_headers,
+                    cut_connections_leave_nothing_behind_with_everything_on,
+                    cut_streams_leave_nothing_behind, cut_streams_leave_nothing_behind_until_headers,
+                },
             }
         })+
     };

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use outrigger::Metrics;
+use outrigger::http::Naming;
 use outrigger_semconv::http;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,8 +25,24 @@ use crate::support::wait_for_page;
 const PATHS: [&str; 8] = ["/text", "/chunks", "/file", "/nothing", "/missing", "/endless", "/never", "/aborted"];
 
 pub(crate) async fn cut_connections_leave_nothing_behind(metrics: Metrics) {
+    cut_connections(metrics, |metrics, routes| routes.layer(metrics.http_layer())).await;
+}
+
+pub(crate) async fn cut_connections_leave_nothing_behind_with_everything_on(metrics: Metrics) {
+    cut_connections(metrics, |metrics, routes| {
+        let layer = metrics.http_layer().body_sizes().time_to_first_byte().slow_requests(None).naming(Naming::Both);
+        routes.layer(layer)
+    })
+    .await;
+}
+
+pub(crate) async fn cut_connections_leave_nothing_behind_until_headers(metrics: Metrics) {
+    cut_connections(metrics, |metrics, routes| routes.layer(metrics.http_layer().until_headers())).await;
+}
+
+async fn cut_connections(metrics: Metrics, layered: impl FnOnce(&Metrics, Router) -> Router) {
     const CONNECTIONS: u64 = 4_000;
-    let storm = Storm::over(metrics, CONNECTIONS).await;
+    let storm = Storm::over(metrics, CONNECTIONS, layered).await;
     let address = storm.served.address;
     let clients = (0..CONNECTIONS).map(|seed| async move {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -62,9 +79,17 @@ pub(crate) async fn cut_connections_leave_nothing_behind(metrics: Metrics) {
 }
 
 pub(crate) async fn cut_streams_leave_nothing_behind(metrics: Metrics) {
+    cut_streams(metrics, |metrics, routes| routes.layer(metrics.http_layer())).await;
+}
+
+pub(crate) async fn cut_streams_leave_nothing_behind_until_headers(metrics: Metrics) {
+    cut_streams(metrics, |metrics, routes| routes.layer(metrics.http_layer().until_headers())).await;
+}
+
+async fn cut_streams(metrics: Metrics, layered: impl FnOnce(&Metrics, Router) -> Router) {
     const CONNECTIONS: u64 = 300;
     const STREAMS: usize = 20;
-    let storm = Storm::over(metrics, CONNECTIONS).await;
+    let storm = Storm::over(metrics, CONNECTIONS, layered).await;
     let address = storm.served.address;
     let clients = (0..CONNECTIONS).map(|seed| async move {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -110,14 +135,15 @@ struct Storm {
 }
 
 impl Storm {
-    async fn over(metrics: Metrics, connections: u64) -> Self {
+    /// `layered` puts the layer round a router that it is given.
+    async fn over(metrics: Metrics, connections: u64, layered: impl FnOnce(&Metrics, Router) -> Router) -> Self {
         let reached = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&reached);
         let count = MapRequestLayer::new(move |request: axum::extract::Request| {
             counted.fetch_add(1, Ordering::Relaxed);
             request
         });
-        let app: Router = routes().layer(count).layer(metrics.http_layer());
+        let app = layered(&metrics, routes().layer(count));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let served = Served { metrics, address: listener.local_addr().unwrap() };
         let connections = tokio::spawn(async move {
