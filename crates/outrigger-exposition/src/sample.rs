@@ -32,8 +32,8 @@ pub struct ExemplarRef<'a> {
     pub timestamp_ms: Option<i64>,
 }
 
-/// What the latest line with labels began with, up to its last label. The lines of a histogram differ from there on only,
-/// so what begins alike is not read again.
+/// What the latest line with labels began with, up to its last label. The lines of a histogram differ only from there
+/// on, so what begins alike is not read again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start<'a> {
     text: &'a str,
