@@ -135,7 +135,7 @@ impl Metrics {
         self.resolve(|_| ()).lasting
     }
 
-    #[cfg(feature = "admin")]
+    #[cfg(any(feature = "admin", feature = "otlp"))]
     pub(crate) fn page(&self) -> Option<&Page> {
         self.inner.page.as_ref()
     }
@@ -143,11 +143,6 @@ impl Metrics {
     #[cfg(feature = "client")]
     pub(crate) fn client(&self) -> &crate::client::Series {
         &self.inner.client
-    }
-
-    #[cfg(feature = "otlp")]
-    pub(crate) fn has_page(&self) -> bool {
-        self.inner.page.is_some()
     }
 
     pub(crate) fn readers(&self) -> &Readers {

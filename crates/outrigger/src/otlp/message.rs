@@ -410,6 +410,16 @@ fn ucum(unit: &str) -> &str {
         "bytes" => "By",
         "ratio" => "1",
         "percent" => "%",
+        "kibibytes" => "KiBy",
+        "mebibytes" => "MiBy",
+        "gibibytes" => "GiBy",
+        "tebibytes" => "TiBy",
+        "bits_per_second" => "bit/s",
+        "kilobits_per_second" => "kbit/s",
+        "megabits_per_second" => "Mbit/s",
+        "gigabits_per_second" => "Gbit/s",
+        "terabits_per_second" => "Tbit/s",
+        "count_per_second" => "1/s",
         other => other,
     }
 }

@@ -17,6 +17,9 @@
 //! are monotonic sums, histograms have explicit bounds, those with a native histogram are sent as exponential histograms
 //! instead, and exemplars go along with their trace and span ids.
 //!
+//! Our recorder is read as it is. Of a recorder that only has a page, such as the exporter, the page is rendered and
+//! read back: what the text format cannot say, exemplars and native histograms, is not sent then.
+//!
 //! The resource is what `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, with a random `service.instance.id` if
 //! they say none; the scope is `outrigger`.
 //!
@@ -86,6 +89,7 @@ pub(crate) use self::push::Control;
 use self::push::{Counts, Push, Source};
 use self::settings::{Given, Settings, Unusable};
 use crate::Metrics;
+use crate::metrics::Page;
 use crate::resource::Resource;
 
 impl Metrics {
@@ -189,9 +193,10 @@ impl Otlp {
 
 /// How these metrics are read; `None` when there is no way.
 fn source(metrics: &Metrics) -> Option<Source> {
-    let metrics = metrics.clone();
-    metrics.has_page().then(|| -> Source {
-        Arc::new(move || families(metrics.render().unwrap_or_default().as_bytes(), Format::Text).families)
+    Some(match metrics.page()?.clone() {
+        #[cfg(feature = "recorder")]
+        Page::Recorder(recorder) => Arc::new(move || recorder.families()),
+        Page::Text(page) => Arc::new(move || families(page().as_bytes(), Format::Text).families),
     })
 }
 

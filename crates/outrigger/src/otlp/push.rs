@@ -187,25 +187,38 @@ impl Task {
                 }
             }
         }
-        if let Temporality::Delta(deltas) = &mut self.push.temporality {
-            deltas.settle(now, |request| delivered.get(request).copied().unwrap_or(false));
+        let taken = delivered.iter().all(|delivered| *delivered);
+        if matches!(self.push.temporality, Temporality::Delta(_)) {
+            let settle = move |temporality: &mut Temporality| {
+                if let Temporality::Delta(deltas) = temporality {
+                    deltas.settle(now, |request| delivered.get(request).copied().unwrap_or(false));
+                }
+            };
+            // It fails when the runtime ends, and then there is no next push that would miss it.
+            let _ = self.remembered(settle).await;
         }
-        delivered.iter().all(|delivered| *delivered)
+        taken
     }
 
-    /// A snapshot of now, as requests. Making it takes milliseconds: too long for a thread that answers requests.
+    /// A snapshot of now, as requests.
     async fn message(&mut self, now: u64) -> Result<Message, JoinError> {
         let source = Arc::clone(&self.push.source);
+        // On its own, since a panic of a collector would take with it what is remembered.
         let families = spawn_blocking(move || source()).await?;
-        let (form, nothing) = (self.push.form.clone(), Temporality::Cumulative { start: now });
-        let mut temporality = std::mem::replace(&mut self.push.temporality, nothing);
-        let made = spawn_blocking(move || {
-            let message = message::message(families, &form, &mut temporality, now);
-            (message, temporality)
-        });
-        let (message, temporality) = made.await?;
+        let form = self.push.form.clone();
+        self.remembered(move |temporality| message::message(families, &form, temporality, now)).await
+    }
+
+    /// Works on what is remembered between pushes. It takes milliseconds: too long for a thread that answers requests.
+    async fn remembered<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Temporality) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let mut temporality = std::mem::replace(&mut self.push.temporality, Temporality::Cumulative { start: 0 });
+        let worked = spawn_blocking(move || (work(&mut temporality), temporality));
+        let (done, temporality) = worked.await?;
         self.push.temporality = temporality;
-        Ok(message)
+        Ok(done)
     }
 
     async fn deliver(&mut self, request: &Request, deadline: Instant, is_last: bool) -> End {
