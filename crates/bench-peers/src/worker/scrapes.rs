@@ -10,7 +10,7 @@ const OBSERVATIONS_PER_SERIES: usize = 4;
 
 /// Milliseconds of processor time for a page after each series was written to.
 pub(super) fn time(registry: &str, series: usize) -> Result<()> {
-    const ROUNDS: usize = 5;
+    const ROUNDS: usize = 3;
 
     let registry = filled(registry, series)?;
     let bytes = page(&registry);
