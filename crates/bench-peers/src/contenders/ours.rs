@@ -4,7 +4,6 @@ use super::{Service, routes};
 use crate::Result;
 use axum::Router;
 use outrigger::Metrics;
-use outrigger_recorder::{PageFormat, Recorder};
 use std::sync::Arc;
 
 pub(super) fn default() -> Result<Service> {
@@ -29,8 +28,7 @@ pub(super) fn exporter() -> Result<Service> {
 }
 
 fn own_recorder(layer: fn(&Metrics, Router) -> Router) -> Result<Service> {
-    let recorder = Recorder::new();
-    let metrics = Metrics::with_recorder(Arc::new(recorder.clone()));
-    metrics.describe();
-    Ok(Service::new(layer(&metrics, routes()), move || recorder.render_bytes(PageFormat::Text)))
+    let metrics = outrigger::standalone()?;
+    let router = layer(&metrics, routes());
+    Ok(Service::new(router, move || metrics.render().unwrap_or_default().into_bytes()))
 }
