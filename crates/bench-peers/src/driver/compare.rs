@@ -64,16 +64,29 @@ fn requests(workers: &Workers, table: &mut Table) -> Result<()> {
 }
 
 fn memory(workers: &Workers, table: &mut Table) -> Result<()> {
-    let rows = [
-        ("request, allocations", "requests-allocations", "allocations", Unit::Count),
-        ("request, bytes allocated", "requests-allocations", "bytes", Unit::Bytes),
-        ("held after 1 M requests, no scrape", "requests-memory", "held", Unit::Bytes),
-        ("held after 100,000 unmatched paths", "requests-memory", "held_by_paths", Unit::Bytes),
+    let measures = [
+        (
+            "requests-allocations",
+            [("request, allocations", "allocations", Unit::Count), ("request, bytes allocated", "bytes", Unit::Bytes)],
+        ),
+        (
+            "requests-memory",
+            [
+                ("held after 1 M requests, no scrape", "held", Unit::Bytes),
+                ("held after 100,000 unmatched paths", "held_by_paths", Unit::Bytes),
+            ],
+        ),
     ];
-    for (what, measure, name, unit) in rows {
-        let figure = |contender: &str| workers.counted(&[measure, contender])?.get(name);
-        let alone = figure("bare")?;
-        row(table, what, unit, |contender| Ok(Some((figure(contender)? - alone).max(0.0))))?;
+    for (measure, rows) in measures {
+        let mut figures = BTreeMap::new();
+        for contender in ["bare", "outrigger"].into_iter().chain(PEERS) {
+            figures.insert(contender, workers.counted(&[measure, contender])?);
+        }
+        for (what, name, unit) in rows {
+            let figure = |contender: &str| figures.get(contender).map(|figures| figures.get(name)).transpose();
+            let alone = figure("bare")?.unwrap_or_default();
+            row(table, what, unit, |contender| Ok(figure(contender)?.map(|figure| (figure - alone).max(0.0))))?;
+        }
     }
     Ok(())
 }
