@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::held::{self, Held};
 use super::in_flight::InFlight;
 use super::labels::Failure;
 use super::layer::HttpMetricsLayer;
@@ -54,7 +55,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        HeadersFuture { in_flight: InFlight::start(&self.site, &request), inner: self.inner.call(request) }
+        let mut in_flight = Held::new(InFlight::start(&self.site, &request));
+        let inner = held::call(&mut self.inner, request, &mut in_flight, |_, _| {});
+        HeadersFuture { inner, in_flight: Held::into_inner(in_flight) }
     }
 }
 

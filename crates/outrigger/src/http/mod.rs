@@ -87,6 +87,7 @@ mod endpoint;
 mod future;
 mod grpc;
 mod headers;
+mod held;
 mod in_flight;
 mod labels;
 mod layer;

@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use super::ResponseBody;
 use super::future::ResponseFuture;
+use super::held::{self, Held};
 use super::in_flight::InFlight;
 use super::site::Site;
 use super::size::RequestSize;
@@ -41,15 +42,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         // The matched route is on the request only: it must be read before the inner service takes it.
-        let mut in_flight = InFlight::start(&self.site, &request);
-        if let Some(in_flight) = in_flight.as_mut()
-            && in_flight.wants_sizes()
-        {
-            in_flight.request_size(RequestSize::of(&mut request));
-        }
-        ResponseFuture { inner: self.inner.call(request), in_flight }
+        let mut in_flight = Held::new(InFlight::start(&self.site, &request));
+        let inner = held::call(&mut self.inner, request, &mut in_flight, |in_flight, request| {
+            if in_flight.wants_sizes() {
+                in_flight.request_size(RequestSize::of(request));
+            }
+        });
+        ResponseFuture { inner, in_flight: Held::into_inner(in_flight) }
     }
 }
 
