@@ -51,21 +51,26 @@ pub(crate) async fn until_headers_and_scheme(metrics: Metrics) {
     let layer = metrics.http_layer().until_headers();
     let failing = layer.layer(service_fn(async |_: Request<Body>| Err::<Response<Body>, _>(io::Error::other("down"))));
     assert!(failing.oneshot(get_request("/")).await.is_err());
-    let panicking =
-        layer.layer(service_fn(async |_: Request<Body>| -> Result<Response<Body>, io::Error> { panic!("on purpose") }));
-    assert!(tokio::spawn(panicking.oneshot(get_request("/"))).await.is_err());
+    // Before there is a future, and within it.
+    let at_once = layer.layer(service_fn(|_: Request<Body>| -> std::future::Ready<io::Result<Response<Body>>> {
+        panic!("on purpose")
+    }));
+    assert!(tokio::spawn(async move { at_once.oneshot(get_request("/")).await.is_ok() }).await.is_err());
+    let later =
+        layer.layer(service_fn(async |_: Request<Body>| -> io::Result<Response<Body>> { panic!("on purpose") }));
+    assert!(tokio::spawn(later.oneshot(get_request("/"))).await.is_err());
     let never =
         layer.layer(service_fn(async |_: Request<Body>| std::future::pending::<io::Result<Response<Body>>>().await));
     assert!(futures_util::FutureExt::now_or_never(never.oneshot(get_request("/"))).is_none());
     let page = Page::of(&metrics);
-    for error in ["service_error", "panic", "cancelled"] {
+    for (error, count) in [("service_error", 1), ("panic", 2), ("cancelled", 1)] {
         let labels = [
             (label::HTTP_REQUEST_METHOD, "GET"),
             (label::URL_SCHEME, "http"),
             (label::HTTP_ROUTE, label::UNMATCHED_ROUTE),
             (label::ERROR_TYPE, error),
         ];
-        assert_eq!(page.count(&http::SERVER_REQUEST_DURATION, &labels), 1, "{error}");
+        assert_eq!(page.count(&http::SERVER_REQUEST_DURATION, &labels), count, "{error}");
     }
     assert_eq!(page.sum(&http::SERVER_ACTIVE_REQUESTS), 0.0);
 }
