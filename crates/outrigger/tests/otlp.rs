@@ -4,14 +4,19 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use ::metrics::{Key, Level, Metadata, Recorder as _};
 use outrigger::cache::CacheMetrics;
 use outrigger::otlp::OtlpError;
 use outrigger::{Metrics, Shutdown};
 use outrigger_exposition::{Kind, Value};
+use outrigger_recorder::Recorder;
 use outrigger_semconv::{cache, label};
 use outrigger_testkit::OtlpReceiver;
 use serde_json::Value as Json;
@@ -19,6 +24,7 @@ use support::Page;
 use tokio::time::Instant;
 
 const CHILD: &str = "OUTRIGGER_TEST_CHILD";
+const METADATA: Metadata<'static> = Metadata::new("test", Level::INFO, None);
 const NEVER: Duration = Duration::from_secs(3600);
 
 /// A service that has something to tell.
@@ -115,6 +121,52 @@ async fn the_last_numbers_are_pushed_once_and_a_restart_is_another_instance() {
     assert_eq!(receiver.requests().len(), 4);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn native_histograms_are_exponential_ones_and_a_panic_ends_no_push() {
+    let Some(receiver) = OtlpReceiver::start() else { return };
+    let recorder = Recorder::builder().native_histogram("waits_seconds").build().unwrap();
+    let panics = Arc::new(AtomicBool::new(false));
+    let does_panic = Arc::clone(&panics);
+    recorder.collector(move || {
+        assert!(!does_panic.load(SeqCst), "as told");
+        Vec::new()
+    });
+    let waits = recorder.register_histogram(&Key::from_static_name("waits_seconds"), &METADATA);
+    let metrics = Metrics::from(recorder);
+    let push = metrics.otlp().endpoint(receiver.http_endpoint()).interval(NEVER).delta().start().unwrap();
+
+    // The second time so far apart that the resolution must be given up.
+    let rounds: [&[f64]; 2] = [&[1.0, 1.001, 1.5, 2.0, 0.0], &[1e-6, 3e-4, 1.0, 77.0, 1e6]];
+    for (round, values) in rounds.iter().enumerate() {
+        values.iter().for_each(|value| waits.record(*value));
+        panics.store(true, SeqCst);
+        // Whether a panic costs its push or only what the collector would have told is the recorder's to say.
+        let first = push.flush().await;
+        panics.store(false, SeqCst);
+        assert!(push.flush().await);
+        let points = receiver.points("waits_seconds");
+        assert_eq!(points.len(), round + 1, "{first}: {points:?}");
+        let point = &points[round];
+        assert_eq!((&point["type"], &point["temporality"]), (&"exponential_histogram".into(), &"delta".into()));
+        assert_eq!(point["unit"], "");
+        let scale = i32::try_from(point["scale"].as_i64().unwrap()).unwrap();
+        let expected = values.iter().filter(|value| **value > 0.0).fold(BTreeMap::new(), |mut counts, value| {
+            let index = (value.log2() * f64::from(scale).exp2()).ceil() as i64 - 1;
+            *counts.entry(index).or_default() += 1;
+            counts
+        });
+        let zeros = values.iter().filter(|value| **value == 0.0).count();
+        let counts = point["positive"]["bucket_counts"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap());
+        let counts = (point["positive"]["offset"].as_i64().unwrap()..).zip(counts).filter(|(_, count)| *count > 0);
+        assert_eq!(counts.collect::<BTreeMap<i64, u64>>(), expected, "scale {scale}");
+        assert_eq!((point["zero_count"].as_u64(), point["count"].as_u64()), (Some(zeros as u64), Some(5)));
+        assert!((point["sum"].as_f64().unwrap() - values.iter().sum::<f64>()).abs() < 1e-6, "{point}");
+    }
+    let scales: Vec<i64> =
+        receiver.points("waits_seconds").iter().map(|point| point["scale"].as_i64().unwrap()).collect();
+    assert!(scales[1] < scales[0], "{scales:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dead_endpoint_holds_the_end_up_for_a_second() {
     // Connections are made, by the kernel, and never answered.
@@ -133,7 +185,7 @@ async fn a_dead_endpoint_holds_the_end_up_for_a_second() {
 fn what_cannot_be_pushed_is_an_error_that_says_why() {
     let metrics = outrigger::standalone().unwrap();
     assert!(matches!(metrics.otlp().start(), Err(OtlpError::NoRuntime)));
-    let error = Metrics::with_recorder(std::sync::Arc::new(::metrics::NoopRecorder)).otlp().start().unwrap_err();
+    let error = Metrics::with_recorder(Arc::new(::metrics::NoopRecorder)).otlp().start().unwrap_err();
     assert!(error.to_string().contains("install()"), "{error}");
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

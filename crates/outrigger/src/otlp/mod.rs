@@ -48,6 +48,9 @@
 //! taken add up to the totals. A push whose answer is lost on the way may have been taken and is sent again: with either
 //! kind an endpoint sees each number at least once, and only deltas mind.
 //!
+//! A series that an idle timeout of the recorder has removed begins at zero when it is written again. Deltas know that by
+//! its value, which fell, so give an idle timeout some intervals' length.
+//!
 //! # Failures
 //!
 //! An endpoint that is away or overloaded (429, 502, 503, 504) is tried again after half a second, then twice that and so

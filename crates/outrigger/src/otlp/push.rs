@@ -53,7 +53,7 @@ impl Control {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.task.is_finished()
+        self.ended.borrow().is_some() || self.task.is_finished()
     }
 }
 

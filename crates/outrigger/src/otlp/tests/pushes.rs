@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -217,6 +217,24 @@ async fn the_end_interrupts_a_pause_and_brings_what_was_held_up() {
 }
 
 #[tokio::test]
+async fn what_is_under_way_at_the_end_is_not_sent_again() {
+    let (release, held) = mpsc::channel();
+    let endpoint = Scripted::start([Step::Hold(held)]);
+    let service = Options { timeout: DEADLINE, ..Options::new(&endpoint.url) }.start();
+    service.add(1);
+    let push = Arc::clone(&service.push);
+    let flush = tokio::spawn(async move { push.flush().await });
+    let arrivals = Arc::clone(&endpoint.arrivals);
+    let arrived = move || wait_until(DEADLINE, "the flush", || !arrivals.lock().unwrap().is_empty());
+    tokio::task::spawn_blocking(arrived).await.unwrap();
+    service.add(10);
+    service.push.stop();
+    release.send(()).unwrap();
+    assert!(service.last_push().await && flush.await.unwrap());
+    assert_eq!((endpoint.taken(), endpoint.arrivals.lock().unwrap().len()), (11.0, 2));
+}
+
+#[tokio::test]
 async fn a_collector_that_panics_costs_its_push_alone() {
     let endpoint = Scripted::start([]);
     let service = Options::new(&endpoint.url).start();
@@ -327,6 +345,8 @@ enum Step {
     Close,
     /// Never answers.
     Hang,
+    /// Takes it when told to.
+    Hold(mpsc::Receiver<()>),
     /// Answers so, and closes the connection.
     Say(&'static str),
 }
@@ -353,7 +373,11 @@ impl Scripted {
                 let mut stream = stream.unwrap();
                 let Some(body) = read(&stream) else { continue };
                 seen.1.lock().unwrap().push(Instant::now());
-                match script.pop_front() {
+                let step = script.pop_front();
+                if let Some(Step::Hold(held)) = &step {
+                    held.recv().unwrap();
+                }
+                match step {
                     Some(Step::Close) => {}
                     Some(Step::Hang) => open.push(stream),
                     Some(Step::Say(words)) => {
@@ -362,7 +386,7 @@ impl Scripted {
                         }
                         let _ = stream.write_all(words.as_bytes());
                     }
-                    None => {
+                    Some(Step::Hold(_)) | None => {
                         seen.0.lock().unwrap().push(body);
                         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
                     }
