@@ -1,6 +1,6 @@
 //! Metrics of outgoing calls, against real servers and ones that misbehave.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::pending;
@@ -245,6 +245,56 @@ pub(crate) async fn http_2_and_grpc_channels_are_counted_alike(metrics: Metrics)
     let response = channel.ready().await.expect("it is lazy").call(grpc(server, "/chunks")).await.expect("an answer");
     response.into_body().collect().await.expect("a body");
     calls.counted("answered", "POST", server, "200", "");
+}
+
+pub(crate) async fn calls_that_are_cut_anywhere_are_counted_once(metrics: Metrics) {
+    const CALLS: u64 = 800;
+    const PATHS: [&str; 7] = ["/text", "/chunks", "/status/503", "/nowhere", "/endless", "/never", "/body/error"];
+    let server = serve().await;
+    let http1 = metrics.client_layer().layer(http1());
+    let http2: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let http2 = metrics.client_layer().layer(http2);
+    let calls = (0..CALLS).map(|seed| {
+        let client = if seed % 2 == 0 { &http1 } else { &http2 };
+        async move {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let path = PATHS[random.usize(..PATHS.len())];
+            let call = async {
+                let Ok(response) = client.clone().oneshot(request("GET", server, path)).await else { return };
+                let mut body = response.into_body();
+                for _ in 0..random.usize(..3) {
+                    let _ = body.frame().await;
+                }
+                if path != "/endless" && random.bool() {
+                    let _ = body.collect().await;
+                }
+            };
+            let yields = fastrand::Rng::with_seed(!seed).usize(..100);
+            let patience = async {
+                for _ in 0..yields {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                // Else a call of no patience would never begin.
+                biased;
+                () = call => {}
+                () = patience => {}
+            }
+        }
+    });
+    stream::iter(calls).for_each_concurrent(30, |call| call).await;
+    let page = Page::of(&metrics);
+    assert_eq!(page.total(&http::CLIENT_REQUEST_DURATION), CALLS, "{}", page.text());
+    assert_eq!(page.sum(&http::CLIENT_ACTIVE_REQUESTS), 0.0, "{}", page.text());
+    let outcomes: HashSet<&str> = page
+        .series(&http::CLIENT_REQUEST_DURATION)
+        .into_iter()
+        .map(|labels| labels.get(label::ERROR_TYPE).copied().unwrap_or("none"))
+        .collect();
+    for outcome in ["none", "cancelled", "503", "404"] {
+        assert!(outcomes.contains(outcome), "{outcome} did not come to pass: {outcomes:?}");
+    }
 }
 
 pub(crate) async fn reqwest_is_counted_too(metrics: Metrics) {

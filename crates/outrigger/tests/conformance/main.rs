@@ -55,7 +55,7 @@ macro_rules! recorders {
                 client::{
                     outcomes_are_told_apart, calls_in_flight_are_seen_while_they_are, labels_are_what_the_caller_says,
                     addresses_are_capped_and_the_rest_is_counted, http_2_and_grpc_channels_are_counted_alike,
-                    reqwest_is_counted_too,
+                    calls_that_are_cut_anywhere_are_counted_once, reqwest_is_counted_too,
                 },
                 db::{
                     every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,

@@ -70,5 +70,6 @@ macro_rules! expectations {
 }
 
 recorders! {
-    exporter => outrigger::standalone().expect("the upkeep starts"),
+    ours => outrigger::standalone().expect("the defaults can be"),
+    exporter => outrigger::exporter::standalone(outrigger::prometheus_builder()).expect("the upkeep starts"),
 }
