@@ -41,8 +41,10 @@
 //! | `admin` | yes | [`admin`]: `/metrics` and health on a port of its own; needs Tokio |
 //! | `http` | yes | [`http`]: a tower layer for request metrics; needs no runtime |
 //! | `process` | yes | [`process`]: CPU, memory, threads, descriptors |
+//! | `exemplars` | no | the trace and span of the current request beside what it was counted in: see [below](#exemplars) |
 //! | `exporter` | no | [`exporter`], [`prometheus_builder()`]: `metrics-exporter-prometheus` as the recorder instead, its upkeep running |
 //! | `otlp` | no | [`otlp`]: a push of everything over OTLP/HTTP, without an agent; needs Tokio. `otlp-tls` adds https |
+//! | `protobuf` | no | native histograms, in the format that Prometheus reads them in: see [below](#native-histograms) |
 //! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
 //! | `client` | no | [`client`]: a tower layer for the calls that the service makes |
 //! | `moka` | no | [`MokaCache`](cache::MokaCache) |
@@ -69,6 +71,24 @@
 //!
 //! Handles are kept here. Our recorder's [`idle_timeout`](Builder::idle_timeout) goes well with that; another recorder's
 //! may drop a series that a handle still writes to, and what is written then is lost.
+//!
+//! # Exemplars
+//!
+//! With the feature `exemplars`, an observation that is made while a sampled span of OpenTelemetry is current leaves the
+//! span's trace and span id with the bucket that it fell into. The last one of each bucket is on a page that is asked
+//! for as OpenMetrics, which Prometheus does; it keeps them with `--enable-feature=exemplar-storage`.
+//!
+//! A span of `tracing` is current while it is entered, when the subscriber has `tracing-opentelemetry`'s layer. For
+//! request metrics, the layer that opens the span goes outside ours, that is after it:
+//! `.layer(metrics.http_layer()).layer(TraceLayer::new_for_http())`. Inside, it would have left its span by the time
+//! that ours sees the response.
+//!
+//! # Native histograms
+//!
+//! With the feature `protobuf`, the metrics that [`Builder::native_histogram`] names have exponential buckets too: no
+//! bounds to choose, and quantiles within a few per cent over the whole range. Prometheus scrapes them with
+//! `--enable-feature=native-histograms`; of these metrics it then leaves the classic buckets aside, unless the scrape
+//! configuration says otherwise. Whoever asks for text gets the classic buckets as before.
 //!
 //! # Bounds
 //!
@@ -104,7 +124,7 @@ mod resource;
 #[cfg(any(feature = "client", feature = "http", feature = "sqlx"))]
 mod series;
 mod shutdown;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "exemplars", feature = "http"))]
 mod trace;
 
 #[cfg(feature = "exporter")]

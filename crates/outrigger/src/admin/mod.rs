@@ -14,8 +14,8 @@
 //! | `/-/healthy` | 200 while the listener runs |
 //! | `/-/ready` | 200 when the service is ready, else 503; see [`Admin::readiness`] |
 //!
-//! The page of our recorder comes in the format that `Accept` weighs highest: OpenMetrics 1.0 or the Prometheus text
-//! format 0.0.4. Other pages are in the text format. `HEAD` is answered without making a page, and what
+//! The page of our recorder comes in the format that `Accept` weighs highest: OpenMetrics 1.0, Prometheus protobuf (with
+//! the feature `protobuf`) or else the Prometheus text format 0.0.4. Other pages are in the text format. `HEAD` is answered without making a page, and what
 //! `Accept-Encoding: gzip` asks for is compressed.
 //!
 //! It listens on 127.0.0.1:9464; the environment variable `OUTRIGGER_ADMIN_LISTEN` (`host:port`) overrides that, and

@@ -11,7 +11,7 @@ use crate::Metrics;
 ///
 /// Every metric of the catalogue is described and every histogram has its buckets. The recorder's memory depends on the
 /// number of series alone, and nothing runs in the background. With the feature `process`, each page reads the process
-/// anew. For other buckets, limits and the like, see [`builder()`].
+/// anew. For other buckets, native histograms, limits and the like, see [`builder()`].
 ///
 /// Nothing listens yet: see `Metrics::serve_admin`.
 ///
@@ -76,6 +76,12 @@ impl Builder {
         Self { recorder: self.recorder.buckets(metric, bounds) }
     }
 
+    /// Keeps a native (exponential) histogram beside the classic buckets of a metric. Prometheus reads it in its protobuf
+    /// format, which the feature `protobuf` adds; a push over OTLP sends it as it is. Defaults to none.
+    pub fn native_histogram(self, metric: impl Into<Matcher>) -> Self {
+        Self { recorder: self.recorder.native_histogram(metric) }
+    }
+
     /// How many series a metric may have. Past that, observations go to one overflow series
     /// (`otel_metric_overflow="true"`) and are counted in `outrigger_series_dropped_total`.
     ///
@@ -113,7 +119,10 @@ impl Builder {
     }
 
     fn build(self) -> Result<Recorder, InstallError> {
-        let recorder = self.recorder.build()?;
+        let builder = self.recorder;
+        #[cfg(feature = "exemplars")]
+        let builder = builder.exemplar_source(crate::trace::trace_context);
+        let recorder = builder.build()?;
         #[cfg(feature = "process")]
         recorder.collector(crate::process::families::now);
         Ok(recorder)

@@ -13,6 +13,7 @@ use crate::Served;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROTOBUF: &str = outrigger_exposition::protobuf::CONTENT_TYPE;
 
 #[test]
 fn the_format_is_the_one_that_accept_weighs_highest() {
@@ -26,13 +27,21 @@ fn the_format_is_the_one_that_accept_weighs_highest() {
         (Some("nonsense;;q=,"), TEXT),
         (Some("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"), OPENMETRICS),
         (Some("application/openmetrics-text;q=0.2,text/plain;q=0.5"), TEXT),
-        // Prometheus 2.42.
+        // Prometheus 2.42, without and with native histograms.
         (
             Some(
                 "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                  text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
             ),
             OPENMETRICS,
+        ),
+        (
+            Some(
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
+                 application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,\
+                 text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            ),
+            PROTOBUF,
         ),
     ] {
         let headers: Vec<_> = accept.map(|accept| ("accept", accept)).into_iter().collect();
@@ -41,6 +50,11 @@ fn the_format_is_the_one_that_accept_weighs_highest() {
         assert_eq!(answer.header("content-type"), Some(content_type), "{accept:?}");
         assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
         assert_eq!(answer.header("content-encoding"), None);
+        if content_type == PROTOBUF {
+            // Read by Prometheus itself in other tests here.
+            assert!(answer.body.windows(20).any(|bytes| bytes == b"cache_requests_total"), "{}", answer.text());
+            continue;
+        }
         let read = read(&answer.body, Format::from_content_type(content_type));
         assert!(read.iter().any(|family| family.name == "cache_requests"), "{}", answer.text());
         assert_eq!(answer.text().ends_with("# EOF\n"), content_type == OPENMETRICS);

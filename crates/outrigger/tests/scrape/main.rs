@@ -4,6 +4,8 @@
 
 mod formats;
 mod hostile;
+mod native;
+mod trace;
 
 use std::net::SocketAddr;
 
@@ -19,7 +21,7 @@ const SOON: Duration = Duration::from_secs(30);
 struct Served {
     metrics: Metrics,
     address: SocketAddr,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     _listener: AdminListener,
 }
 
@@ -30,7 +32,7 @@ impl Served {
             let _inside = runtime.enter();
             metrics.admin().listen(([127, 0, 0, 1], 0)).serve()
         };
-        Self { metrics, address: listener.local_addr().expect("a free port"), _runtime: runtime, _listener: listener }
+        Self { metrics, address: listener.local_addr().expect("a free port"), runtime, _listener: listener }
     }
 
     #[track_caller]
