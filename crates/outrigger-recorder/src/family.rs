@@ -1,7 +1,7 @@
 //! One metric: its series in a table, and what they share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{self, AtomicU64, Ordering};
+use std::sync::atomic;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::alias::Aliases;
 use crate::cell::{Bounds, Cell, Counter, Gauge, Histogram, Native, Overflow};
 use crate::labels::{Labels, SharedLabels};
 use crate::name;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A metric with its series.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
@@ -12,10 +11,11 @@ use outrigger_semconv::{Metric, label, library};
 
 use crate::alias::Aliases;
 use crate::builder::Settings;
-use crate::cell::{Cell, Nowhere};
+use crate::cell::{Cell, Counter, Nowhere};
 use crate::family::{Family, OverflowCell, Pass, Place, Shared};
 use crate::lock::{lock, read, write};
 use crate::name;
+use crate::sync::{AtomicU64, Ordering};
 
 /// What recorder and pages share.
 pub(crate) struct Registry {
@@ -26,7 +26,7 @@ pub(crate) struct Registry {
     /// What was refused, by the name that was asked for.
     refused: Mutex<BTreeMap<Box<str>, Arc<Nowhere>>>,
     /// What others say that they dropped before it came here, by the metric that it was meant for.
-    dropped_before: Mutex<BTreeMap<Box<str>, Arc<AtomicU64>>>,
+    dropped_before: Mutex<BTreeMap<Box<str>, Arc<Counter>>>,
     collectors: RwLock<Vec<Arc<Collector>>>,
     /// Series that were ever made.
     births: AtomicU64,
@@ -58,7 +58,7 @@ pub(crate) enum Found {
     Series(Cell),
     Overflow(OverflowCell),
     /// A count that joins what the recorder itself says under that name.
-    Own(Arc<AtomicU64>),
+    Own(Arc<Counter>),
     Nowhere(Arc<Nowhere>),
 }
 
@@ -146,7 +146,7 @@ impl Registry {
     }
 
     /// The count of what a layer of its own cap says that it dropped: one metric, whoever had to drop.
-    fn dropped_before(&self, key: &Key) -> Arc<AtomicU64> {
+    fn dropped_before(&self, key: &Key) -> Arc<Counter> {
         let metric = key.labels().find(|label| label.key() == label::METRIC).map_or("", |label| label.value());
         let counts = &mut *lock(&self.dropped_before);
         if let Some(count) = counts.get(metric) {
@@ -229,23 +229,22 @@ impl Registry {
     /// What the recorder says of itself; nothing while there is nothing to say.
     fn own_families(&self) -> Vec<exposition::Family> {
         let (mut dropped, mut invalid) = (BTreeMap::new(), BTreeMap::new());
-        let add = |to: &mut BTreeMap<String, u64>, name: String, count: &AtomicU64| {
-            let count = count.load(Ordering::Relaxed);
+        let add = |to: &mut BTreeMap<String, u64>, name: String, count: u64| {
             if count > 0 {
                 *to.entry(name).or_default() += count;
             }
         };
         for family in read(&self.families).families.values() {
             if family.shared.dropped.load(Ordering::Relaxed) > 0 || family.shared.invalid.load(Ordering::Relaxed) > 0 {
-                add(&mut dropped, family.shown_name(), &family.shared.dropped);
-                add(&mut invalid, family.shown_name(), &family.shared.invalid);
+                add(&mut dropped, family.shown_name(), family.shared.dropped.load(Ordering::Relaxed));
+                add(&mut invalid, family.shown_name(), family.shared.invalid.load(Ordering::Relaxed));
             }
         }
         for (name, nowhere) in &*lock(&self.refused) {
-            add(&mut dropped, name.to_string(), &nowhere.dropped);
+            add(&mut dropped, name.to_string(), nowhere.dropped.load(Ordering::Relaxed));
         }
         for (name, count) in &*lock(&self.dropped_before) {
-            add(&mut dropped, name.to_string(), count);
+            add(&mut dropped, name.to_string(), count.value());
         }
         let made = [(&library::SERIES_DROPPED, dropped), (&library::OBSERVATIONS_INVALID, invalid)];
         made.into_iter().filter(|(_, counts)| !counts.is_empty()).map(|(metric, counts)| own(metric, counts)).collect()

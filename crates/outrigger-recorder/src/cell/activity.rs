@@ -1,25 +1,29 @@
 //! Whether a cell was written since somebody last looked.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, Ordering};
 
 /// A mark that each write wipes off. While nobody puts it there, a write only reads it, so that the line is not passed
 /// between processors for it.
+///
+/// A writer changes the value and then looks for the mark; a page puts the mark there and then looks at the value. One
+/// of them must see the other, so all four steps are sequentially consistent. (Where the value is changed by one
+/// instruction that locks, as on x86, this costs nothing.)
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     quiet: AtomicBool,
 }
 
 impl Activity {
-    /// Called after each write of the value, so that who finds the mark wiped off finds the value too.
+    /// Called after each write of the value.
     #[inline(always)]
     pub(crate) fn note(&self) {
-        if self.quiet.load(Ordering::Relaxed) {
-            self.quiet.store(false, Ordering::Release);
+        if self.quiet.load(Ordering::SeqCst) {
+            self.quiet.store(false, Ordering::SeqCst);
         }
     }
 
     /// Puts the mark there, and says whether it was there already.
     pub(crate) fn quieten(&self) -> bool {
-        self.quiet.swap(true, Ordering::AcqRel)
+        self.quiet.swap(true, Ordering::SeqCst)
     }
 }

@@ -1,10 +1,9 @@
 //! Counters.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use metrics::CounterFn;
 
 use super::activity::Activity;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The highest count, so far from the end of the integers that no ordinary increment wraps past it.
 const MOST: u64 = 1 << 63;
@@ -21,7 +20,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) fn value(&self) -> u64 {
-        self.value.load(Ordering::Relaxed).min(MOST)
+        self.value.load(Ordering::SeqCst).min(MOST)
     }
 }
 
@@ -29,16 +28,16 @@ impl CounterFn for Counter {
     #[inline]
     fn increment(&self, value: u64) {
         if value <= ORDINARY {
-            self.value.fetch_add(value, Ordering::Relaxed);
+            self.value.fetch_add(value, Ordering::SeqCst);
         } else {
             let add = |old: u64| Some(old.saturating_add(value).min(MOST.max(old)));
-            let _ = self.value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+            let _ = self.value.fetch_update(Ordering::SeqCst, Ordering::Relaxed, add);
         }
         self.activity.note();
     }
 
     fn absolute(&self, value: u64) {
-        self.value.fetch_max(value.min(MOST), Ordering::Relaxed);
+        self.value.fetch_max(value.min(MOST), Ordering::SeqCst);
         self.activity.note();
     }
 }

@@ -1,10 +1,9 @@
 //! Gauges.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use metrics::GaugeFn;
 
 use super::activity::Activity;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A value that can go either way.
 #[derive(Debug, Default)]
@@ -15,7 +14,7 @@ pub(crate) struct Gauge {
 
 impl Gauge {
     pub(crate) fn value(&self) -> f64 {
-        f64::from_bits(self.bits.load(Ordering::Relaxed))
+        f64::from_bits(self.bits.load(Ordering::SeqCst))
     }
 }
 
@@ -25,7 +24,7 @@ impl GaugeFn for Gauge {
     fn increment(&self, value: f64) {
         if value.is_finite() {
             let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
-            let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+            let _ = self.bits.fetch_update(Ordering::SeqCst, Ordering::Relaxed, add);
             self.activity.note();
         }
     }
@@ -37,7 +36,7 @@ impl GaugeFn for Gauge {
 
     #[inline]
     fn set(&self, value: f64) {
-        self.bits.store(value.to_bits(), Ordering::Relaxed);
+        self.bits.store(value.to_bits(), Ordering::SeqCst);
         self.activity.note();
     }
 }

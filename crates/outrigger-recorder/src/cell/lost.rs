@@ -1,11 +1,10 @@
 //! Handles for what has no series of its own, counting what comes to them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use metrics::{CounterFn, GaugeFn, HistogramFn};
+use std::sync::Arc;
 
 use crate::family::Shared;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Passes on to a metric's overflow series, and counts.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ mod exemplars;
 mod gauge;
 mod histogram;
 mod lost;
+#[cfg(all(test, outrigger_loom))]
+mod models;
 mod native;
 mod stripes;
 

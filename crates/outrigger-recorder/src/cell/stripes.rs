@@ -1,8 +1,10 @@
 //! More room for a histogram that several threads write at once.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::thread;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// Copies of a histogram's slots, each on cache lines of its own, that a reader adds up. A thread keeps to one of them
 /// until it meets another there.
@@ -60,7 +62,7 @@ impl Stripes {
 
     pub(crate) fn sum(&self) -> f64 {
         let sums = (0..=self.mask).filter_map(|stripe| self.slot(stripe, self.buckets));
-        sums.map(|sum| f64::from_bits(sum.load(Ordering::Acquire))).sum()
+        sums.map(|sum| f64::from_bits(sum.load(Ordering::SeqCst))).sum()
     }
 
     pub(crate) fn add_counts_to(&self, counts: &mut [u64]) {
@@ -84,8 +86,7 @@ pub(crate) fn add_to_sum(sum: &AtomicU64, value: f64) -> bool {
     let mut old = sum.load(Ordering::Relaxed);
     loop {
         let new = (f64::from_bits(old) + value).clamp(f64::MIN, f64::MAX).to_bits();
-        // Releases the count, which was written before.
-        match sum.compare_exchange_weak(old, new, Ordering::Release, Ordering::Relaxed) {
+        match sum.compare_exchange_weak(old, new, Ordering::SeqCst, Ordering::Relaxed) {
             Ok(_) => return alone,
             Err(now) => {
                 // A weak exchange may fail by itself; only a changed value is another thread.

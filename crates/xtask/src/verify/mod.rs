@@ -52,6 +52,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", long: false, run: steps::fmt },
     Step { name: "test", long: false, run: steps::test },
     Step { name: "test-debug", long: false, run: steps::test_with_debug_assertions },
+    Step { name: "models", long: false, run: steps::models },
     Step { name: "clippy", long: false, run: steps::clippy },
     Step { name: "features", long: false, run: steps::features },
     Step { name: "docs", long: false, run: steps::docs },

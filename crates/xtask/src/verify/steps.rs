@@ -56,6 +56,21 @@ pub(super) fn test_with_debug_assertions(context: &Context) -> Result<String> {
     Ok(counts(&text))
 }
 
+/// The models of the recorder's cells: loom tries every order in which their threads can meet.
+pub(super) fn models(context: &Context) -> Result<String> {
+    let mut command = sh::cargo();
+    command
+        .args(["test", "--release", "--package", "outrigger-recorder", "--lib", "loom_"])
+        // Atomics of another kind: artefacts of their own.
+        .env("RUSTFLAGS", "--cfg outrigger_loom")
+        .env("CARGO_TARGET_DIR", sh::target_dir().join("loom"));
+    let text = sh::logged(&mut command, &context.logs.join("models.log"))?;
+    if !text.contains("loom_histogram") {
+        return Err("no model ran: is cfg(outrigger_loom) still the one of crates/outrigger-recorder?".into());
+    }
+    Ok(counts(&text))
+}
+
 /// Adds up what the test runners report, in one line.
 fn counts(log: &str) -> String {
     let (mut passed, mut failed, mut ignored, mut skipped) = (0, 0, 0, 0);
