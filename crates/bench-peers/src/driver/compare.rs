@@ -72,7 +72,7 @@ fn memory(workers: &Workers, table: &mut Table) -> Result<()> {
         (
             "requests-memory",
             [
-                ("held after 1 M requests, no scrape", "held", Unit::Bytes),
+                ("held after 1 M requests, no upkeep", "held", Unit::Bytes),
                 ("held after 100,000 unmatched paths", "held_by_paths", Unit::Bytes),
             ],
         ),
@@ -121,7 +121,7 @@ fn observations(workers: &Workers, table: &mut Table) -> Result<()> {
             Ok(figures.transpose()?.map(|mut figures| median(&mut figures)))
         })?;
     }
-    row(table, "held after 10 M observations, no scrape", Unit::Bytes, |library| {
+    row(table, "held after 10 M observations, no upkeep", Unit::Bytes, |library| {
         let held = |case: String| workers.counted(&["observe-memory", &case])?.get("held");
         case(library, "handle").map(held).transpose()
     })

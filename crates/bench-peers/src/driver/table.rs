@@ -71,8 +71,11 @@ impl Table {
         ours: Option<f64>,
         theirs: impl IntoIterator<Item = Option<f64>>,
     ) {
+        // Of what takes no time, the clock still says something.
+        let seen = |value: f64| if matches!(unit, Unit::Nanos) && value < 0.05 { 0.0 } else { value };
+        let ours = ours.map(seen);
         let mut row = vec![what.to_owned(), ours.map_or_else(nothing, |ours| unit.show(ours))];
-        row.extend(theirs.into_iter().map(|theirs| match theirs {
+        row.extend(theirs.into_iter().map(|theirs| match theirs.map(seen) {
             None => nothing(),
             Some(theirs) => match ours {
                 Some(ours) if theirs > 0.0 => format!("{} ({:.2})", unit.show(theirs), ours / theirs),

@@ -5,6 +5,9 @@ use crate::{BOUNDS, Result};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use outrigger_recorder::Recorder;
 
+/// A constant, as programs keep their names in. Where the name is a literal, the macro costs some 250 instructions less.
+const NAME: &str = "http_request_duration_seconds";
+
 pub(super) fn ours_handle() -> Result<Histogram> {
     ours(by_handle)
 }
@@ -14,7 +17,7 @@ pub(super) fn ours_macro() -> Result<Histogram> {
 }
 
 fn ours<F: Fn(f64) + Send + Sync + 'static>(observe: fn() -> F) -> Result<Histogram> {
-    metrics::set_global_recorder(Recorder::builder().buckets("http_request_duration_seconds", &BOUNDS).build()?)?;
+    metrics::set_global_recorder(Recorder::builder().buckets(NAME, &BOUNDS).build()?)?;
     Ok(Histogram::new(observe()))
 }
 
@@ -34,17 +37,12 @@ fn exporter<F: Fn(f64) + Send + Sync + 'static>(observe: fn() -> F) -> Result<Hi
 }
 
 fn by_handle() -> impl Fn(f64) + Send + Sync + 'static {
-    let handle = metrics::histogram!(
-        "http_request_duration_seconds", "method" => "GET", "route" => "/products/{id}", "status" => "200"
-    );
+    let handle = metrics::histogram!(NAME, "method" => "GET", "route" => "/products/{id}", "status" => "200");
     move |value| handle.record(value)
 }
 
 fn by_macro() -> impl Fn(f64) + Send + Sync + 'static {
     |value| {
-        metrics::histogram!(
-            "http_request_duration_seconds", "method" => "GET", "route" => "/products/{id}", "status" => "200"
-        )
-        .record(value);
+        metrics::histogram!(NAME, "method" => "GET", "route" => "/products/{id}", "status" => "200").record(value);
     }
 }
