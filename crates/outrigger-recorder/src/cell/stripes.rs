@@ -68,7 +68,8 @@ impl Stripes {
     pub(crate) fn add_counts_to(&self, counts: &mut [u64]) {
         for stripe in 0..=self.mask {
             for (bucket, count) in counts.iter_mut().enumerate() {
-                *count += self.slot(stripe, bucket).map_or(0, |slot| slot.load(Ordering::Relaxed));
+                let more = self.slot(stripe, bucket).map_or(0, |slot| slot.load(Ordering::Relaxed));
+                *count = count.saturating_add(more);
             }
         }
     }
