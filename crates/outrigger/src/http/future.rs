@@ -70,6 +70,9 @@ impl InFlight {
         self.answered(response);
         let length = if is_bodiless(response.status(), self.method()) {
             Some(0)
+        } else if self.is_grpc() {
+            // The status stands below the body, however many bytes that has.
+            response.body().is_end_stream().then_some(0)
         } else {
             response.body().size_hint().exact().or_else(|| self.follow_stream(response))
         };

@@ -123,6 +123,11 @@ impl InFlight {
         }
     }
 
+    /// Whether the response is one of gRPC.
+    pub(super) fn is_grpc(&self) -> bool {
+        self.is_grpc
+    }
+
     pub(super) fn method(&self) -> KnownMethod {
         self.endpoint.method
     }

@@ -5,12 +5,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::uri::PathAndQuery;
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use axum::routing::post;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
+use http_body_util::{BodyExt, Empty, Full};
 use outrigger::Metrics;
 use outrigger_semconv::label;
 use tokio::net::TcpListener;
@@ -71,6 +72,35 @@ pub(crate) async fn streams_that_are_cut_are_cancelled(metrics: Metrics) {
     served.counted("a deadline", &Labels::of("POST", "/test.Echo/Never").error("cancelled"), 2).await;
     served.ended(3).await;
 }
+
+pub(crate) async fn a_status_below_a_body_of_known_length_is_read(metrics: Metrics) {
+    // As who answers without a framework may do: the length is known, and yet there is more to come than the bytes.
+    let app = Router::new()
+        .route("/test.Echo/Full", post(|| async { by_hand(Full::from(ONE_MESSAGE)) }))
+        .route("/test.Echo/Empty", post(|| async { by_hand(Empty::new()) }))
+        .layer(metrics.http_layer());
+    let served = Served::by_axum(metrics, app).await;
+    let mut client = connect(&served).await;
+    for route in ["/test.Echo/Full", "/test.Echo/Empty"] {
+        let mut answers = streaming(&mut client, route, 0).await.expect("a stream");
+        let mut last = Code::Ok;
+        while let Some(answer) = answers.next().await {
+            last = answer.map_or_else(|status| status.code(), |_| Code::Ok);
+        }
+        assert_eq!(last, Code::Unavailable, "{route}");
+        served.counted(route, &seen(route, 14), 1).await;
+    }
+    served.ended(2).await;
+}
+
+fn by_hand(body: impl HttpBody<Data = Bytes, Error = Infallible> + Send + 'static) -> Response<Body> {
+    let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("14"))]);
+    let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
+    Response::builder().header(header::CONTENT_TYPE, "application/grpc").body(Body::new(body)).expect("a response")
+}
+
+/// Neither compressed nor of any length: the empty text.
+const ONE_MESSAGE: &[u8] = &[0, 0, 0, 0, 0];
 
 pub(crate) async fn a_server_of_tonic_is_counted(metrics: Metrics) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

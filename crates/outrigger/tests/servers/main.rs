@@ -41,7 +41,7 @@ macro_rules! recorders {
                 },
                 grpc::{
                     statuses_are_read_from_headers_and_trailers, streams_that_are_cut_are_cancelled,
-                    a_server_of_tonic_is_counted,
+                    a_status_below_a_body_of_known_length_is_read, a_server_of_tonic_is_counted,
                 },
                 storm::{
                     cut_connections_leave_nothing_behind, cut_connections_leave_nothing_behind_until_headers,
