@@ -68,6 +68,24 @@
 //! # let _ = service;
 //! ```
 //!
+//! The server of tonic takes the layer as it is. To have a route for each service instead of naming methods, put it
+//! round tonic's routes as a router of axum: `Routes::new(service).into_axum_router().layer(metrics.http_layer())`.
+//!
+//! ```
+//! use outrigger::Metrics;
+//! use tonic::{service::Routes, transport::Server};
+//!
+//! # async fn serve(routes: Routes) -> Result<(), Box<dyn std::error::Error>> {
+//! let layer = Metrics::global().http_layer().route_with(|_, uri| match uri.path() {
+//!     "/greeter.Greeter/SayHello" => Some("/greeter.Greeter/SayHello"),
+//!     _ => None,
+//! });
+//! Server::builder().layer(layer).add_routes(routes).serve("127.0.0.1:50051".parse()?).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! A deadline that tonic's server enforces is outside of the layer: such a call counts as `cancelled`.
+//!
 //! # Cost and limits
 //!
 //! No lock, no hash of a string and no allocation in the steady state, save the box that axum makes for each body of a
