@@ -20,7 +20,7 @@ pub(crate) fn all(workers: &Workers) -> Result<()> {
     observations(workers, &mut table)?;
     scrapes(workers, &mut table)?;
     println!("A request's figures are over bare axum, an observation's instructions over the loop around it.");
-    println!("In brackets: ours / theirs.\n");
+    println!("{}\nIn brackets: ours / theirs.\n", any_layer(workers)?);
     table.print()
 }
 
@@ -61,6 +61,17 @@ fn requests(workers: &Workers, table: &mut Table) -> Result<()> {
     table.row("duration to the headers only", count, Some(over_bare("product", "outrigger-headers")?), theirs);
     table.row("over the exporter", count, Some(over_bare("product", "outrigger-exporter")?), same_recorder);
     Ok(())
+}
+
+/// What axum takes for a layer that does nothing, which is in every contender's figures.
+fn any_layer(workers: &Workers) -> Result<String> {
+    let instructions = |contender| counts::per_request(workers, contender, "product");
+    let allocations = |contender| workers.counted(&["requests-allocations", contender])?.get("allocations");
+    Ok(format!(
+        "An empty layer costs {:.0} instructions and {:.0} allocations.",
+        instructions("bare-layer")? - instructions("bare")?,
+        allocations("bare-layer")? - allocations("bare")?
+    ))
 }
 
 fn memory(workers: &Workers, table: &mut Table) -> Result<()> {
