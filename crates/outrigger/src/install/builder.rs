@@ -134,3 +134,38 @@ fn described(recorder: Recorder) -> Metrics {
     metrics.describe();
     metrics
 }
+
+#[cfg(test)]
+mod tests {
+    use ::metrics::{Key, Label, Level, Metadata, Recorder as _};
+
+    use super::*;
+
+    const METADATA: Metadata<'static> = Metadata::new("test", Level::INFO, None);
+
+    #[test]
+    fn settings_reach_the_page() {
+        let recorder = builder().buckets("wait_seconds", &[0.5, 2.0]).series_limit(2).build().unwrap();
+        for caller in ["a", "b", "c", "d"] {
+            let key = Key::from_parts("wait_seconds", vec![Label::new("caller", caller)]);
+            recorder.register_histogram(&key, &METADATA).record(1.0);
+        }
+        let page = described(recorder).render().unwrap();
+        for line in [
+            r#"wait_seconds_bucket{caller="a",le="0.5"} 0"#,
+            r#"wait_seconds_bucket{caller="b",le="2.0"} 1"#,
+            r#"wait_seconds_count{otel_metric_overflow="true"} 2"#,
+            r#"outrigger_series_dropped_total{metric="wait_seconds"} 2"#,
+        ] {
+            assert!(page.contains(line), "{line}: {page}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_with_the_metric_and_the_remedy() {
+        let error = builder().buckets("wait_seconds", &[2.0, 1.0]).standalone().unwrap_err();
+        assert!(matches!(error, InstallError::Settings(_)));
+        let message = error.to_string();
+        assert!(message.contains("wait_seconds") && message.contains("greater than the one before"), "{message}");
+    }
+}
