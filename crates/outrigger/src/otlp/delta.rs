@@ -184,7 +184,8 @@ fn only_exemplars_since(since: u64, value: &mut Value) {
     let Value::Histogram(Histogram { counts, exemplars, .. }) = value else { return };
     exemplars.retain(|example| {
         let ms = example.exemplar.timestamp_ms.and_then(|ms| u64::try_from(ms).ok());
-        let is_new = ms.is_none_or(|ms| ms.saturating_mul(1_000_000) >= since);
+        // Its time was cut to the millisecond, within which the interval may have begun.
+        let is_new = ms.is_none_or(|ms| ms.saturating_add(1).saturating_mul(1_000_000) > since);
         is_new && counts.get(example.bucket).is_some_and(|&count| count > 0)
     });
 }
