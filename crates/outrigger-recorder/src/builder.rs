@@ -91,8 +91,8 @@ impl Builder {
     /// Gives these histograms native buckets beside the fixed ones: at most 160 on either side of zero, each by the same
     /// factor wider than the one before. The factor begins at 2^(1/256) and is squared whenever what was observed spreads
     /// too wide for it, so that a quantile is never off by more than one bucket. They are handed out by
-    /// [`Recorder::families`] and written in protobuf, the one format that has them. Such a histogram is written under a
-    /// lock, at some three times the cost.
+    /// [`Recorder::families`] and written in protobuf, the one format that has them. Such a histogram takes a lock for each
+    /// observation.
     pub fn native_histogram(mut self, metrics: impl Into<Matcher>) -> Self {
         self.settings.native.push(metrics.into());
         self

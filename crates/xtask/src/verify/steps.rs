@@ -102,25 +102,28 @@ pub(super) fn clippy(context: &Context) -> Result<String> {
     Ok("no lint fires".into())
 }
 
-/// Every feature of the library alone, and none: a feature that leans on another one by accident fails here.
+/// The crates with features of their own.
+const FEATURED: &[&str] = &["outrigger-exposition", "outrigger-recorder", "outrigger"];
+
+/// Every feature of the libraries alone, and none: a feature that leans on another one by accident fails here.
 pub(super) fn features(context: &Context) -> Result<String> {
-    let manifest = fs::read_to_string(sh::root().join("crates/outrigger/Cargo.toml"))?;
-    let features = feature_names(&manifest);
-    if features.is_empty() {
-        return Err("found no feature in crates/outrigger/Cargo.toml".into());
+    let mut said = Vec::new();
+    for package in FEATURED {
+        let manifest = fs::read_to_string(sh::root().join(format!("crates/{package}/Cargo.toml")))?;
+        let features = feature_names(&manifest);
+        if features.is_empty() {
+            return Err(format!("found no feature in crates/{package}/Cargo.toml").into());
+        }
+        for feature in std::iter::once("").chain(features.iter().map(String::as_str)) {
+            let log = context.logs.join(format!("feature-{package}-{feature}.log"));
+            let mut command = sh::cargo();
+            command.args(["clippy", "--release", "--package", package, "--no-default-features", "--features", feature]);
+            sh::logged(command.args(["--", "-D", "warnings"]), &log)
+                .map_err(|error| format!("{package} with the feature {feature:?} alone: {error}"))?;
+        }
+        said.push(format!("each feature of {package} compiles alone: {}", features.join(", ")));
     }
-    let check = |feature: &str| {
-        let log = context.logs.join(format!("feature-{feature}.log"));
-        let mut command = sh::cargo();
-        command.args(["clippy", "--release", "--package", "outrigger", "--no-default-features", "--features", feature]);
-        sh::logged(command.args(["--", "-D", "warnings"]), &log)
-            .map_err(|error| format!("the feature {feature:?} alone: {error}"))
-    };
-    check("")?;
-    for feature in &features {
-        check(feature)?;
-    }
-    Ok(format!("each feature compiles alone: {}", features.join(", ")))
+    Ok(said.join("\n"))
 }
 
 fn feature_names(manifest: &str) -> Vec<String> {
