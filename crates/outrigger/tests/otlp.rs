@@ -17,6 +17,7 @@ use outrigger::otlp::OtlpError;
 use outrigger::{Metrics, Shutdown};
 use outrigger_exposition::{Kind, Value};
 use outrigger_recorder::Recorder;
+use outrigger_recorder::exemplar::{self, TraceContext};
 use outrigger_semconv::{cache, label};
 use outrigger_testkit::OtlpReceiver;
 use serde_json::Value as Json;
@@ -165,6 +166,25 @@ async fn native_histograms_are_exponential_ones_and_a_panic_ends_no_push() {
     let scales: Vec<i64> =
         receiver.points("waits_seconds").iter().map(|point| point["scale"].as_i64().unwrap()).collect();
     assert!(scales[1] < scales[0], "{scales:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exemplars_lead_to_their_traces_and_are_sent_once() {
+    let Some(receiver) = OtlpReceiver::start() else { return };
+    let recorder = Recorder::new();
+    let waits = recorder.register_histogram(&Key::from_static_name("waits_seconds"), &METADATA);
+    let metrics = Metrics::from(recorder);
+    let push = metrics.otlp().endpoint(receiver.http_endpoint()).interval(NEVER).delta().start().unwrap();
+    exemplar::scope(TraceContext { trace_id: [0xab; 16], span_id: [7; 8] }, || waits.record(0.3));
+    assert!(push.flush().await);
+    waits.record(5.0);
+    assert!(push.flush().await);
+
+    let [first, second] = receiver.points("waits_seconds").try_into().unwrap();
+    let [example] = first["exemplars"].as_array().unwrap().as_slice() else { panic!("{first}") };
+    assert_eq!((&example["trace_id"], &example["span_id"]), (&"ab".repeat(16).into(), &"07".repeat(8).into()));
+    assert_eq!(example["value"].as_f64(), Some(0.3));
+    assert_eq!((second["count"].as_u64(), &second["exemplars"]), (Some(1), &Json::Null), "{second}");
 }
 
 #[tokio::test(start_paused = true)]
