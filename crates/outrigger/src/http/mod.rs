@@ -48,6 +48,9 @@
 //!
 //! Requests that take longer than two seconds are logged: see [`HttpMetricsLayer::slow_requests`].
 //!
+//! With the feature `exemplars`, a request leaves the trace that is current when its headers are ready. A layer that opens
+//! spans, such as tower-http's `TraceLayer`, must therefore stand outside of this one: add it after this one.
+//!
 //! # Round other services
 //!
 //! The layer goes round any tower service of HTTP requests, with hyper or tonic below it. Where no router of axum has
