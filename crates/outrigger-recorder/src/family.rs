@@ -11,6 +11,7 @@ use outrigger_exposition::Kind;
 use crate::alias::Aliases;
 use crate::cell::{Bounds, Cell, Counter, Gauge, Histogram, Native, Overflow};
 use crate::labels::{Labels, SharedLabels};
+use crate::lock::lock;
 use crate::name;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -124,7 +125,7 @@ impl Family {
 
     pub(crate) fn resolve(&self, key: &Key, limit: usize, births: &AtomicU64, aliases: &Aliases) -> Place {
         let labels = Labels::of(key, self.shared.kind);
-        let table = &mut *crate::lock::lock(&self.table);
+        let table = &mut *lock(&self.table);
         let known = labels.as_ref().and_then(|labels| table.by_labels.get(labels).copied());
         let index = match (known, labels) {
             (Some(index), _) => index,
@@ -217,39 +218,158 @@ impl Table {
     fn settle(&mut self, index: usize, now: Instant, timeout: Duration, aliases: &Aliases) -> bool {
         let Some(place) = self.places.get_mut(index) else { return false };
         let Some(series) = place else { return false };
-        if !series.cell.quieten() {
-            series.quiet_since = Some(now);
-            return true;
-        }
-        let since = *series.quiet_since.get_or_insert(now);
-        if now.saturating_duration_since(since) < timeout {
-            return true;
-        }
-        if series.is_forgotten(aliases)
-            && let Some(series) = place.take()
-        {
-            self.by_labels.remove(&*series.labels);
-            self.free.push(index);
+        match series.look(now, timeout).unwrap_or_else(|| series.look_again(now, aliases)) {
+            Fate::Shown => return true,
+            Fate::Hidden => {}
+            Fate::Removed => {
+                if let Some(series) = place.take() {
+                    self.by_labels.remove(&*series.labels);
+                    self.free.push(index);
+                }
+            }
         }
         false
     }
 }
 
+/// What becomes of a series on a page.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Shown,
+    /// Nothing was written for a while, but somebody may still do so.
+    Hidden,
+    Removed,
+}
+
 impl Series {
-    /// Whether nobody but this table holds the cell, and nothing was written to it. The caller holds the family's lock:
-    /// once the aliases are gone, no handle is made without it.
-    fn is_forgotten(&mut self, aliases: &Aliases) -> bool {
+    /// Shown if it was written not long ago.
+    fn look(&mut self, now: Instant, timeout: Duration) -> Option<Fate> {
+        if !self.cell.quieten() {
+            self.quiet_since = Some(now);
+            return Some(Fate::Shown);
+        }
+        let since = *self.quiet_since.get_or_insert(now);
+        (now.saturating_duration_since(since) < timeout).then_some(Fate::Shown)
+    }
+
+    /// What becomes of an idle series. Nobody but this table may hold the cell of one that is removed, and nothing may
+    /// have been written to it since the first look. The caller holds the family's lock: once the aliases are gone, no
+    /// handle is made without it.
+    fn look_again(&mut self, now: Instant, aliases: &Aliases) -> Fate {
         if self.cell.holders() > 1 + self.aliases.len() {
-            return false;
+            // What is written from here on wipes off the mark, which the next page sees.
+            return Fate::Hidden;
         }
         for hash in self.aliases.drain(..) {
             aliases.remove(hash);
         }
         if self.cell.holders() > 1 {
-            return false;
+            return Fate::Hidden;
         }
         // What the last holder wrote before it let go is seen from here on.
         atomic::fence(Ordering::Acquire);
-        self.cell.quieten()
+        if self.cell.quieten() {
+            return Fate::Removed;
+        }
+        // This look has put the mark back: no later one would know of the write.
+        self.quiet_since = Some(now);
+        Fate::Shown
+    }
+}
+
+#[cfg(all(test, not(outrigger_loom)))]
+mod tests {
+    use super::*;
+    use metrics::CounterFn;
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// A family with one series that was written once, and has been quiet for longer than the timeout.
+    struct Idle {
+        family: Family,
+        aliases: Aliases,
+        key: Key,
+        now: Instant,
+    }
+
+    impl Idle {
+        fn new() -> Self {
+            let family = Family::new(Shared::new("hits", Kind::Counter, &[]));
+            let key = Key::from_parts("hits_total", vec![metrics::Label::new("a", "1")]);
+            let mut idle = Self { family, aliases: Aliases::default(), key, now: Instant::now() };
+            drop(idle.counter_of_family());
+            idle.write();
+            assert!(idle.settle() && idle.settle());
+            idle.now += TIMEOUT;
+            idle
+        }
+
+        fn counter_of_family(&self) -> Arc<Counter> {
+            match self.family.resolve(&self.key, 10, &AtomicU64::new(0), &self.aliases) {
+                Place::Series(Cell::Counter(counter)) => counter,
+                _ => panic!("not a counter"),
+            }
+        }
+
+        /// What a macro finds, without the family's lock.
+        fn handle(&self) -> Arc<Counter> {
+            match self.aliases.get(&self.key, Kind::Counter) {
+                Some(Cell::Counter(counter)) => counter,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn write(&self) {
+            self.handle().increment(1);
+        }
+
+        fn settle(&mut self) -> bool {
+            lock(&self.family.table).settle(0, self.now, TIMEOUT, &self.aliases)
+        }
+
+        fn with_series<T>(&self, look: impl FnOnce(&mut Series) -> T) -> T {
+            look(lock(&self.family.table).places[0].as_mut().unwrap())
+        }
+
+        fn is_there(&self) -> bool {
+            lock(&self.family.table).get(0).is_some()
+        }
+    }
+
+    #[test]
+    fn an_idle_series_is_removed() {
+        let mut idle = Idle::new();
+        assert!(!idle.settle());
+        assert!(!idle.is_there());
+        assert!(idle.aliases.get(&idle.key, Kind::Counter).is_none());
+    }
+
+    #[test]
+    fn a_write_between_the_looks_shows_the_series_and_begins_anew() {
+        let mut idle = Idle::new();
+        assert_eq!(idle.with_series(|series| series.look(idle.now, TIMEOUT)), None);
+        // Another thread finds the cell by its alias, writes, and lets go.
+        idle.write();
+        assert_eq!(idle.with_series(|series| series.look_again(idle.now, &idle.aliases)), Fate::Shown);
+        idle.now += TIMEOUT - Duration::from_secs(1);
+        assert!(idle.settle(), "its time began anew");
+        assert_eq!(idle.counter_of_family().value(), 2);
+        idle.now += Duration::from_secs(1);
+        assert!(!idle.settle() && !idle.is_there());
+    }
+
+    #[test]
+    fn a_write_of_a_holder_between_the_looks_is_shown_by_the_next_page() {
+        let mut idle = Idle::new();
+        let handle = idle.handle();
+        assert_eq!(idle.with_series(|series| series.look(idle.now, TIMEOUT)), None);
+        handle.increment(1);
+        assert_eq!(idle.with_series(|series| series.look_again(idle.now, &idle.aliases)), Fate::Hidden);
+        drop(handle);
+        assert!(idle.settle());
+        idle.now += TIMEOUT - Duration::from_secs(1);
+        assert!(idle.settle(), "its time began anew");
+        idle.now += Duration::from_secs(1);
+        assert!(!idle.settle() && !idle.is_there());
     }
 }
