@@ -99,7 +99,8 @@ impl Builder {
     }
 
     /// Where to ask for the span of an observation outside of [`exemplar::scope`](crate::exemplar::scope): asked at each
-    /// observation of a histogram, so it should be quick. Defaults to nowhere.
+    /// observation of a histogram, so it should be quick. No lock is held meanwhile; what it records in a histogram itself
+    /// makes it be asked again, without end unless it sees to that. Defaults to nowhere.
     #[cfg(feature = "exemplars")]
     pub fn exemplar_source(mut self, source: fn() -> Option<crate::exemplar::TraceContext>) -> Self {
         self.settings.exemplar_source = Some(source);

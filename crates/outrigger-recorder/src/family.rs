@@ -277,7 +277,7 @@ impl Series {
     }
 }
 
-#[cfg(all(test, not(outrigger_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use metrics::CounterFn;

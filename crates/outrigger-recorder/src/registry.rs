@@ -157,16 +157,20 @@ impl Registry {
     }
 
     fn refuse(&self, name: &str, kind: Kind) -> Arc<Nowhere> {
-        let refused = &mut *lock(&self.refused);
+        let mut refused = lock(&self.refused);
         if let Some(nowhere) = refused.get(name) {
             return Arc::clone(nowhere);
         }
         let name = if refused.len() < REFUSED { name } else { OTHER };
-        let nowhere = refused.entry(name.into()).or_insert_with(|| {
+        let known = refused.len();
+        let nowhere = Arc::clone(refused.entry(name.into()).or_default());
+        let is_new = refused.len() > known;
+        // Not under the lock: who listens to the log may count what is logged.
+        drop(refused);
+        if is_new {
             tracing::warn!(metric = name, %kind, "a metric is refused: its name is taken, or there are too many metrics");
-            Arc::default()
-        });
-        Arc::clone(nowhere)
+        }
+        nowhere
     }
 
     pub(crate) fn describe(&self, name: &str, kind: Kind, help: &str, unit: Option<&'static str>) {

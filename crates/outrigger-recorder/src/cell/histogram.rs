@@ -50,8 +50,19 @@ impl Histogram {
             self.shared.invalid.fetch_add(count, Ordering::Relaxed);
             return;
         }
+        self.add_to(self.find(value), count, product);
+    }
+
+    /// The bucket of a finite value, which may become that bucket's exemplar.
+    #[inline(always)]
+    pub(super) fn find(&self, value: f64) -> usize {
         let bucket = self.shared.bounds.bucket(value);
         self.exemplify(bucket, value);
+        bucket
+    }
+
+    #[inline(always)]
+    pub(super) fn add_to(&self, bucket: usize, count: u64, product: f64) {
         if let Some(stripes) = self.stripes.get() {
             stripes.add(bucket, count, product);
         } else if let Some(slot) = self.counts.get(bucket) {

@@ -34,11 +34,14 @@ impl HistogramFn for Native {
     }
 
     fn record_many(&self, value: f64, count: usize) {
-        let mut buckets = lock(&self.buckets);
-        if value.is_finite() && count > 0 {
-            buckets.observe(value, count as u64);
+        if count == 0 || !value.is_finite() {
+            return self.fixed.record_many(value, count);
         }
-        self.fixed.record_many(value, count);
+        // Not under the lock: it may ask the program for the span, which may record.
+        let bucket = self.fixed.find(value);
+        let mut buckets = lock(&self.buckets);
+        buckets.observe(value, count as u64);
+        self.fixed.add_to(bucket, count as u64, value * count as f64);
     }
 }
 
