@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::Key;
 use outrigger_exposition::Kind;
@@ -75,6 +75,8 @@ pub(crate) struct Series {
     /// Its number among all series that were ever made. A page shows those that were there when it began, else a series
     /// that is removed and made again meanwhile could stand on it twice.
     born: u64,
+    /// When it was made, in seconds since the epoch.
+    pub(crate) created: f64,
     /// When the first page found it quiet.
     quiet_since: Option<Instant>,
 }
@@ -179,6 +181,7 @@ impl Table {
             cell: Cell::new(shared),
             aliases: Vec::new(),
             born: births.fetch_add(1, Ordering::Relaxed),
+            created: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             quiet_since: None,
         };
         let index = match self.free.pop() {

@@ -148,7 +148,10 @@ pub(crate) fn families(registry: &Registry, now: Instant) -> Vec<exposition::Fam
         let mut progress = Progress::default();
         while let Some(series) = table.next_shown(&mut progress, &pass) {
             let value = owned_value(series.cell.read(shared.bounds.finite(), true, &mut scratch), shared.kind);
-            owned.points.push(Point::new(series.labels.to_vec(), value));
+            let mut point = Point::new(series.labels.to_vec(), value);
+            // A series that may have begun anew says so; else all are as old as the recorder, for all it matters.
+            point.created = pass.timeout.map(|_| series.created);
+            owned.points.push(point);
             progress.next += 1;
         }
         drop(table);

@@ -95,7 +95,8 @@ impl Recorder {
     }
 
     /// All metrics as owned families, in the order of their names: for those who send them elsewhere. Units are those
-    /// that were described, whether or not the name ends with them.
+    /// that were described, whether or not the name ends with them. With [`Builder::idle_timeout`] the points say when
+    /// their series was made: one that was removed and has come back is not the same as before.
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
         page::families(&self.registry, Instant::now())

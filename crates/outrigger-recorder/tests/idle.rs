@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use metrics::{counter, gauge, histogram, with_local_recorder};
 use outrigger_exposition::{Family, Value};
@@ -51,6 +51,40 @@ fn a_series_without_a_handle_is_removed() {
         counter!("hits_total", "a" => "1").increment(1);
     });
     assert_eq!(sample(&recorder.families(), "hits", &[("a", "1")]), Some(Value::Counter(1.0)));
+}
+
+/// Or else a reader takes the 5 after the 3 for two more.
+#[test]
+fn a_series_that_comes_back_is_younger() {
+    let created = |recorder: &Recorder| {
+        let families = recorder.families();
+        assert_eq!((families.len(), families[0].points.len()), (1, 1));
+        families[0].points[0].created
+    };
+    let seconds = || UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    let recorder = impatient().build().unwrap();
+    with_local_recorder(&recorder, || {
+        let before = seconds();
+        let handle = counter!("hits_total");
+        handle.increment(3);
+        let first = created(&recorder).unwrap();
+        assert!(before <= first && first <= seconds());
+        assert_eq!(recorder.families(), vec![], "hidden");
+        handle.increment(1);
+        assert_eq!(created(&recorder), Some(first), "still the same");
+        drop(handle);
+        assert_eq!(recorder.families(), vec![], "removed");
+        let removed = seconds();
+        counter!("hits_total").increment(5);
+        let second = created(&recorder).unwrap();
+        assert!(removed <= second && first < second);
+        counter!("hits_total").increment(1);
+        // Pages stay as they were.
+        assert_eq!(recorder.render(PageFormat::OpenMetrics), "# TYPE hits counter\nhits_total 6\n# EOF\n");
+    });
+    let lasting = Recorder::new();
+    with_local_recorder(&lasting, || counter!("hits_total").increment(3));
+    assert_eq!(created(&lasting), None);
 }
 
 #[test]
