@@ -66,6 +66,7 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 impl InFlight {
     /// Takes what the head of the response tells, and how many bytes are to come, where that is known; none means that
     /// the request has ended.
+    #[inline(always)]
     fn follow<R: Body>(&mut self, response: &Response<R>) -> Option<u64> {
         self.answered(response);
         let length = if is_bodiless(response.status(), self.method()) {
