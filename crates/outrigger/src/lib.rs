@@ -113,6 +113,8 @@ pub mod http;
 #[cfg(any(feature = "exporter", feature = "recorder"))]
 mod install;
 mod late;
+#[cfg(any(feature = "client", feature = "http"))]
+mod message;
 mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;

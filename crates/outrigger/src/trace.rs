@@ -18,17 +18,22 @@ pub(crate) struct Trace {
 
 #[cfg(feature = "http")]
 impl Trace {
-    pub(crate) const NONE: Self = Self {
-        #[cfg(feature = "exemplars")]
-        context: None,
-    };
-
     /// The trace that is current now.
     pub(crate) fn current() -> Self {
         Self {
             #[cfg(feature = "exemplars")]
             context: trace_context(),
         }
+    }
+
+    /// This trace, or the other one if there is none here.
+    pub(crate) fn or(self, other: Self) -> Self {
+        #[cfg(feature = "exemplars")]
+        if self.context.is_none() {
+            return other;
+        }
+        let _ = other;
+        self
     }
 
     /// Runs `record` so that what it records refers to this trace.

@@ -6,10 +6,11 @@ use std::sync::{PoisonError, RwLock};
 use ::metrics::{Counter, Gauge, Label, Recorder};
 use outrigger_semconv::{http, label, library};
 
-use super::labels::{KnownMethod, METHODS, server_labels};
+use super::labels::server_labels;
 use super::target::Target;
 use crate::Metrics;
 use crate::late::Late;
+use crate::message::{KnownMethod, METHODS};
 use crate::metrics::{register_counter, register_gauge};
 
 /// A gauge for each method and server.

@@ -58,7 +58,12 @@ where
                 call.body_failed(error);
                 true
             }
-            None => true,
+            None => {
+                if this.remaining.is_some_and(|remaining| remaining > 0) {
+                    call.body_cut();
+                }
+                true
+            }
         };
         if ended {
             call.finish();

@@ -11,9 +11,10 @@ use outrigger_semconv::http;
 use super::UrlTemplate;
 use super::active::Active;
 use super::failure::{Failure, Known};
-use super::labels::{CallLabels, KnownMethod};
+use super::labels::CallLabels;
 use super::target::Target;
 use crate::Metrics;
+use crate::message::KnownMethod;
 use crate::series::{Histograms, Row};
 
 /// The series of all client layers of a [`Metrics`].
@@ -93,6 +94,11 @@ impl Call {
     /// There will be no more of the body.
     pub(super) fn body_failed(&mut self, error: &dyn Any) {
         self.record(Some(self.known.of_body(error)));
+    }
+
+    /// The body ended before all that was announced had come.
+    pub(super) fn body_cut(&mut self) {
+        self.record(Some(Failure::Body));
     }
 
     /// The call went well, whatever the status says. It stays active until it is dropped.

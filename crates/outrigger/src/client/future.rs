@@ -5,14 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use ::http::{HeaderMap, Response, StatusCode};
+use ::http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::ResponseBody;
 use super::call::Call;
-use super::labels::KnownMethod;
+use crate::message::{announced_length, is_bodiless, is_endless};
 
 pin_project! {
     /// The future of [`ClientMetrics`](super::ClientMetrics).
@@ -67,30 +66,15 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 
 fn follow_body<R: Body>(response: Response<R>, mut call: Call, until_headers: bool) -> Response<ResponseBody<R>> {
     let status = response.status();
-    let remaining = body_length(response.headers(), response.body());
+    let remaining = announced_length(response.headers()).or_else(|| response.body().size_hint().exact());
     call.answered(status);
 
-    let upgraded =
-        status == StatusCode::SWITCHING_PROTOCOLS || (call.method() == KnownMethod::CONNECT && status.is_success());
-    if until_headers || upgraded || is_event_stream(response.headers()) {
+    if until_headers || is_endless(&response, call.method()) {
         call.finish();
     }
-    let bodiless = call.method() == KnownMethod::HEAD
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS);
-    if bodiless || remaining == Some(0) || response.body().is_end_stream() {
+    if is_bodiless(status, call.method()) || remaining == Some(0) || response.body().is_end_stream() {
         call.finish();
         return response.map(ResponseBody::unwatched);
     }
     response.map(|inner| ResponseBody::new(inner, call, remaining))
-}
-
-/// How many bytes will come. A caller that knows may stop reading there, and not see the body say that it has ended.
-fn body_length<R: Body>(headers: &HeaderMap, body: &R) -> Option<u64> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    announced.or_else(|| body.size_hint().exact())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
 }

@@ -1,36 +1,11 @@
 //! The labels of a call, as types with few values.
 
-use ::http::Method;
 use ::metrics::Label;
 use outrigger_semconv::label;
 
 use super::failure::Failure;
+use crate::message::KnownMethod;
 use crate::series::LabelSet;
-
-/// A well-known method, or any other. An index into [`METHODS`], so that tables can be arrays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct KnownMethod(usize);
-
-pub(super) const METHODS: [&str; 10] =
-    [label::OTHER_METHOD, "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
-
-impl KnownMethod {
-    pub(super) const OTHER: Self = Self(0);
-    pub(super) const HEAD: Self = Self(5);
-    pub(super) const CONNECT: Self = Self(8);
-
-    pub(super) fn of(method: &Method) -> Self {
-        METHODS.iter().position(|known| *known == method.as_str()).map_or(Self::OTHER, Self)
-    }
-
-    pub(super) fn index(self) -> usize {
-        self.0
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        METHODS.get(self.0).copied().unwrap_or(label::OTHER_METHOD)
-    }
-}
 
 /// The labels beside the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,14 +67,7 @@ pub(super) fn server_labels(method: KnownMethod, address: &str, port: Option<u16
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_named_indices_are_those_methods() {
-        assert_eq!(KnownMethod::HEAD, KnownMethod::of(&Method::HEAD));
-        assert_eq!(KnownMethod::CONNECT, KnownMethod::of(&Method::CONNECT));
-        assert_eq!(KnownMethod::OTHER, KnownMethod::of(&Method::from_bytes(b"BREW").unwrap()));
-        assert_eq!(KnownMethod::of(&Method::PATCH).as_str(), "PATCH");
-    }
+    use ::http::Method;
 
     #[test]
     fn the_overflow_keeps_apart_what_failed_and_who_gave_up() {

@@ -60,7 +60,13 @@ impl<B: Body> Body for ResponseBody<B> {
                 in_flight.finish(Some(Failure::Body));
                 true
             }
-            Poll::Ready(None) => true,
+            Poll::Ready(None) => {
+                // The server has announced more than there is, and cuts the connection.
+                if this.remaining.is_some_and(|remaining| remaining > 0) {
+                    in_flight.finish(Some(Failure::Body));
+                }
+                true
+            }
         };
         if ended {
             in_flight.finish(None);

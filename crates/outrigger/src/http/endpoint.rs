@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 
 use ::metrics::{Counter, Gauge, Histogram};
 
-use super::labels::{ClassicLabels, KnownMethod, Outcome, RequestLabels, Scheme};
+use super::labels::{ClassicLabels, Outcome, RequestLabels, Scheme};
 use super::layer::Config;
 use super::series::Slot;
+use crate::message::KnownMethod;
 
 /// What the requests of one route, method and scheme share.
 pub(super) struct Endpoint {

@@ -5,14 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use ::http::{HeaderMap, Response, StatusCode};
+use ::http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::ResponseBody;
 use super::in_flight::InFlight;
-use super::labels::{Failure, KnownMethod};
+use super::labels::Failure;
+use crate::message::{announced_length, is_bodiless, is_endless};
 
 pin_project! {
     /// The future of [`HttpMetrics`](super::HttpMetrics).
@@ -69,6 +69,7 @@ impl InFlight {
     #[inline(always)]
     fn follow<R: Body>(&mut self, response: &Response<R>) -> Option<u64> {
         self.answered(response);
+        self.watches_body();
         let length = if is_bodiless(response.status(), self.method()) {
             Some(0)
         } else if self.is_grpc() {
@@ -86,29 +87,9 @@ impl InFlight {
     /// Streams say neither how long they are nor, as a rule, that they are streams.
     fn follow_stream<R: Body>(&mut self, response: &Response<R>) -> Option<u64> {
         if is_endless(response, self.method()) {
+            self.forget_body();
             self.finish(None);
         }
         announced_length(response.headers()).or_else(|| response.body().is_end_stream().then_some(0))
     }
-}
-
-/// Servers drop these bodies without reading them: nothing is left to wait for.
-fn is_bodiless(status: StatusCode, method: KnownMethod) -> bool {
-    method == KnownMethod::HEAD
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS)
-}
-
-/// Whether the length of the body says nothing about the service: events, or a tunnel.
-fn is_endless<R>(response: &Response<R>, method: KnownMethod) -> bool {
-    method == KnownMethod::CONNECT && response.status().is_success() || is_event_stream(response.headers())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
-}
-
-/// How many bytes the server will send. It stops reading there, and may never see the body say that it has ended.
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

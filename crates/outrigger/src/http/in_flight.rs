@@ -8,9 +8,10 @@ use ::http::{Extensions, HeaderMap, Request, Response, StatusCode, Version};
 
 use super::endpoint::{Endpoint, More};
 use super::grpc::{self, GrpcStatus};
-use super::labels::{Failure, KnownMethod, Outcome, Status};
+use super::labels::{Failure, Outcome, Status};
 use super::site::Site;
 use super::size::RequestSize;
+use crate::message::KnownMethod;
 use crate::trace::Trace;
 
 /// A request that is being answered. Dropping it ends it, as a panic if the inner service was running, else as
@@ -35,6 +36,7 @@ pub(super) struct InFlight {
 /// What a request gathers for a layer that was asked for more than the duration.
 struct MoreInFlight {
     request: RequestSize,
+    /// The highest number while no body is watched.
     response_bytes: u64,
     /// NaN before the headers.
     first_byte_seconds: f32,
@@ -60,8 +62,13 @@ impl InFlight {
             recorded: false,
             http2: request.version() == Version::HTTP_2,
             is_grpc: false,
-            more: MoreInFlight { request: RequestSize::UNKNOWN, response_bytes: 0, first_byte_seconds: f32::NAN },
-            trace: Trace::NONE,
+            more: MoreInFlight {
+                request: RequestSize::UNKNOWN,
+                response_bytes: u64::MAX,
+                first_byte_seconds: f32::NAN,
+            },
+            // For a request that ends before its headers.
+            trace: Trace::current(),
         })
     }
 
@@ -95,8 +102,8 @@ impl InFlight {
             // An answer without a body has its status here.
             self.grpc_status(response.headers());
         }
-        // The trace is current now; when the body ends or is dropped, it may not be.
-        self.trace = Trace::current();
+        // A span that was opened within is current now; when the body ends or is dropped, none may be.
+        self.trace = Trace::current().or(self.trace);
     }
 
     fn read_head(&mut self, status: StatusCode, extensions: &Extensions) {
@@ -132,7 +139,17 @@ impl InFlight {
         self.endpoint.method
     }
 
-    /// Counts bytes of the response's body.
+    /// The response's body is watched from here on, or known to have no bytes.
+    pub(super) fn watches_body(&mut self) {
+        self.more.response_bytes = 0;
+    }
+
+    /// What the response's body has says nothing.
+    pub(super) fn forget_body(&mut self) {
+        self.more.response_bytes = u64::MAX;
+    }
+
+    /// Counts bytes of the response's body, if it is watched.
     pub(super) fn sent(&mut self, bytes: u64) {
         self.more.response_bytes = self.more.response_bytes.saturating_add(bytes);
     }
@@ -156,7 +173,7 @@ impl InFlight {
         More {
             first_byte_seconds: Some(f64::from(self.more.first_byte_seconds)).filter(|seconds| !seconds.is_nan()),
             request_bytes: self.more.request.bytes(),
-            response_bytes: Some(self.more.response_bytes),
+            response_bytes: (self.more.response_bytes != u64::MAX).then_some(self.more.response_bytes),
         }
     }
 

@@ -1,48 +1,13 @@
 //! The labels of a request, as types with few values.
 
-use ::http::{Method, StatusCode};
+use ::http::StatusCode;
 use ::metrics::Label;
 use outrigger_semconv::label;
 
 use super::custom::{CustomIndices, CustomValues};
 use super::grpc::GrpcStatus;
+use crate::message::KnownMethod;
 use crate::series::LabelSet;
-
-/// A well-known method, or any other. An index into [`METHODS`], so that tables can be arrays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct KnownMethod(u8);
-
-pub(super) const METHODS: [&str; 10] =
-    [label::OTHER_METHOD, "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
-
-impl KnownMethod {
-    pub(super) const OTHER: Self = Self(0);
-    pub(super) const HEAD: Self = Self(5);
-    pub(super) const CONNECT: Self = Self(8);
-
-    pub(super) fn of(method: &Method) -> Self {
-        Self(match *method {
-            Method::GET => 1,
-            Method::POST => 2,
-            Method::PUT => 3,
-            Method::DELETE => 4,
-            Method::HEAD => 5,
-            Method::PATCH => 6,
-            Method::OPTIONS => 7,
-            Method::CONNECT => 8,
-            Method::TRACE => 9,
-            _ => 0,
-        })
-    }
-
-    pub(super) fn index(self) -> usize {
-        self.0.into()
-    }
-
-    pub(super) fn as_str(self) -> &'static str {
-        METHODS.get(self.index()).copied().unwrap_or(label::OTHER_METHOD)
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Scheme {
@@ -247,18 +212,7 @@ impl LabelSet for ClassicLabels {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_named_indices_are_those_methods() {
-        for name in METHODS.iter().skip(1) {
-            let method = Method::from_bytes(name.as_bytes()).unwrap();
-            assert_eq!(KnownMethod::of(&method).as_str(), *name);
-        }
-        assert_eq!(KnownMethod::HEAD, KnownMethod::of(&Method::HEAD));
-        assert_eq!(KnownMethod::CONNECT, KnownMethod::of(&Method::CONNECT));
-        assert_eq!(KnownMethod::OTHER, KnownMethod::of(&Method::from_bytes(b"BREW").unwrap()));
-        assert_eq!(KnownMethod::OTHER, KnownMethod::of(&Method::from_bytes(b"A-VERY-LONG-METHOD-INDEED").unwrap()));
-    }
+    use ::http::Method;
 
     fn labels_of(status: Option<Status>, failure: Option<Failure>, grpc: Option<u8>) -> RequestLabels {
         let (method, scheme) = (KnownMethod::of(&Method::GET), Scheme::Https);

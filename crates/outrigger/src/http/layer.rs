@@ -13,11 +13,12 @@ use super::HttpMetrics;
 use super::custom::{CustomLabel, MAX_LABELS, RequestLabel};
 use super::endpoint::Endpoint;
 use super::headers::HttpHeadersLayer;
-use super::labels::{KnownMethod, Scheme};
+use super::labels::Scheme;
 use super::series::SERIES_LIMIT;
 use super::site::Site;
 use super::slow::SlowLog;
 use crate::Metrics;
+use crate::message::KnownMethod;
 
 /// Adds request metrics to a service. See the [module](super) for what they say.
 #[derive(Clone)]

@@ -35,7 +35,7 @@
 //! | answered | the code | none; for 5xx the code |
 //! | the client left, or a timeout outside this layer dropped the request, before the headers | none | `cancelled` |
 //! | the same within the body | the code | `cancelled` |
-//! | the body failed | the code | `body_error` |
+//! | the body failed, or ended before its announced length | the code | `body_error` |
 //! | the handler or the body panicked | none, or the code if it was sent | `panic` |
 //! | the inner service failed without a response | none | `service_error` |
 //! | a gRPC status for which the server answers (2, 4, 12, 13, 14, 15) | the code | its name, such as `UNAVAILABLE` |
@@ -48,8 +48,9 @@
 //!
 //! Requests that take longer than two seconds are logged: see [`HttpMetricsLayer::slow_requests`].
 //!
-//! With the feature `exemplars`, a request leaves the trace that is current when its headers are ready. A layer that opens
-//! spans, such as tower-http's `TraceLayer`, must therefore stand outside of this one: add it after this one.
+//! With the feature `exemplars`, a request leaves the trace that is current when it arrives or when its headers are ready. A
+//! layer that opens spans, such as tower-http's `TraceLayer`, must therefore stand outside of this one: add it after this
+//! one.
 //!
 //! # Round other services
 //!

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ::metrics::{Counter, Gauge, Label};
 use outrigger_semconv::{classic, http, label};
 
-use super::labels::{ClassicLabels, KnownMethod, METHODS, RequestLabels, Scheme};
+use super::labels::{ClassicLabels, RequestLabels, Scheme};
 use crate::Metrics;
 use crate::late::Late;
+use crate::message::{KnownMethod, METHODS};
 use crate::metrics::register_gauge;
 use crate::series::{Histograms, Instrument, LabelSet, Row, Table};
 

@@ -11,8 +11,9 @@ use axum::extract::MatchedPath;
 use outrigger_semconv::label;
 
 use super::endpoint::Endpoint;
-use super::labels::{KnownMethod, Scheme};
+use super::labels::Scheme;
 use super::layer::{Config, Endpoints};
+use crate::message::KnownMethod;
 
 /// One place where the layer was put.
 pub(super) struct Site {

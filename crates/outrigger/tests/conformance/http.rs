@@ -77,6 +77,7 @@ const CASES: &[Case] = &[
         Client::LeavesAfterAFrame,
         ("/announced/{n}", "200", "cancelled"),
     ),
+    case("fewer bytes than announced", "GET", "/short", Client::Reads, ("/short", "200", "body_error")),
     case("all of it, with trailers", "GET", "/trailers", Client::ReadsToTheTrailers, ("/trailers", "200", "")),
     case("a body that fails", "GET", "/body/error", Client::Reads, ("/body/{how}", "200", "body_error")),
     case("a body that panics", "GET", "/body/panic", Client::Reads, ("/body/{how}", "200", "panic")),
@@ -256,6 +257,7 @@ fn app(metrics: &Metrics) -> Router {
         .route("/stream/{status}", get(async || (StatusCode::SERVICE_UNAVAILABLE, frames(3))))
         .route("/announced", get(|| async { ([(header::CONTENT_LENGTH, "5")], EndlessBody::default()) }))
         .route("/announced/{n}", get(|| async { ([(header::CONTENT_LENGTH, "9")], EndlessBody::default()) }))
+        .route("/short", get(|| async { ([(header::CONTENT_LENGTH, "16")], frames(3)) }))
         .route("/trailers", get(|| async { with_trailers() }))
         .route("/body/{how}", get(with_bad_body))
         .route("/panic", get(|| async { panic!("on purpose") as &'static str }))

@@ -123,6 +123,24 @@ pub(crate) async fn body_sizes_are_what_was_sent(metrics: Metrics) {
         "what left before the client"
     );
 
+    // No size where the body says nothing, is not watched, or never came.
+    let unsized_answers = Router::new()
+        .route("/events", get(|| async { ([(header::CONTENT_TYPE, "text/event-stream")], frames(3)) }))
+        .route("/never", get(|| async { std::future::pending::<()>().await }));
+    let watched = unsized_answers.clone().layer(metrics.http_layer().body_sizes());
+    let unwatched = Router::new()
+        .route("/headers", get(|| async { "headers" }))
+        .layer(metrics.http_layer().body_sizes().until_headers());
+    for (app, path) in [(&watched, "/events"), (&unwatched, "/headers")] {
+        let answer = app.clone().oneshot(get_request(path)).await.expect("axum answers");
+        answer.into_body().collect().await.expect("a body");
+        assert!(size(response, "GET", path, "200", None).is_none_or(|(count, _)| count == 0), "{path}");
+        assert_eq!(Page::of(&metrics).count(&http::SERVER_REQUEST_DURATION, &answered("GET", path, "200")), 1);
+    }
+    let before = Page::of(&metrics).total(response);
+    assert!(futures_util::FutureExt::now_or_never(watched.oneshot(get_request("/never"))).is_none());
+    assert_eq!(Page::of(&metrics).total(response), before);
+
     // A body that has no room for a counter.
     let bare = metrics.http_layer().body_sizes().layer(service_fn(async |request: Request<StreamBody<_>>| {
         let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);

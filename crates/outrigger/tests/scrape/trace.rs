@@ -1,11 +1,14 @@
 //! Exemplars, from a span of `tracing` to Prometheus' exemplar API.
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::get;
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -14,9 +17,11 @@ use outrigger_exposition::{Exemplar, Format, Value, families};
 use outrigger_semconv::{cache, http};
 use outrigger_testkit::{Prometheus, PrometheusConfig, wait_for};
 use tower::ServiceExt;
-use tracing::Instrument;
+use tracing::{Instrument, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::{SOON, Served, scraped_without_complaint};
 
@@ -60,6 +65,28 @@ fn the_exemplar_of_a_request_is_the_span_round_its_headers() {
 }
 
 #[test]
+fn a_request_that_is_given_up_leaves_its_trace_on_the_page_and_in_the_log() {
+    let served = Served::new(outrigger::standalone().unwrap());
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+    let _subscriber = tracing::subscriber::set_default(
+        tracing_subscriber::registry().with(opentelemetry_layer(Sampler::AlwaysOn)).with(lines),
+    );
+    let layer = served.metrics.http_layer().slow_requests(Duration::ZERO);
+    let app: Router = Router::new().route("/", get(|| async { std::future::pending::<()>().await })).layer(layer);
+    let span = tracing::info_span!("request");
+    let request = Request::builder().uri("/").body(Body::empty()).unwrap();
+    assert!(app.oneshot(request).instrument(span.clone()).now_or_never().is_none());
+
+    let ids = ids(&span);
+    let page = served.ask("GET", &[OPENMETRICS]).text();
+    assert_eq!(exemplars(&page, http::SERVER_REQUEST_DURATION.name), std::slice::from_ref(&ids), "{page}");
+    let text = log.text();
+    assert!(text.contains("slow request") && text.contains("cancelled") && text.contains(&ids.0), "{text}");
+}
+
+#[test]
 fn a_span_that_is_not_sampled_and_no_span_leave_no_exemplar() {
     let served = Served::new(outrigger::standalone().unwrap());
     let _subscriber = subscribe(Sampler::AlwaysOff);
@@ -72,9 +99,36 @@ fn a_span_that_is_not_sampled_and_no_span_leave_no_exemplar() {
 
 /// Sets the subscriber of this thread up as services do.
 fn subscribe(sampler: Sampler) -> tracing::subscriber::DefaultGuard {
+    tracing::subscriber::set_default(tracing_subscriber::registry().with(opentelemetry_layer(sampler)))
+}
+
+fn opentelemetry_layer<S>(sampler: Sampler) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let tracer = SdkTracerProvider::builder().with_sampler(sampler).build().tracer("test");
-    let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-    tracing::subscriber::set_default(tracing_subscriber::registry().with(layer))
+    tracing_opentelemetry::layer().with_tracer(tracer)
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One observation; the trace and span id of the span that it was made in.
