@@ -145,7 +145,7 @@ fn ids(span: &tracing::Span) -> (String, String) {
 }
 
 async fn load(served: &Served) {
-    let loaded: Result<u8, std::io::Error> = CacheMetrics::new(&served.metrics, "names").load(async { Ok(1) }).await;
+    let loaded: Result<u8, io::Error> = CacheMetrics::new(&served.metrics, "names").load(async { Ok(1) }).await;
     loaded.unwrap();
 }
 
