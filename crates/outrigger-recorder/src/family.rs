@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) bounds: Bounds,
     /// Whether its histograms have native buckets too.
     pub(crate) native: bool,
+    /// Whether OpenMetrics cannot have it beside another family, see [`name::created`].
+    pub(crate) is_off_openmetrics: bool,
     #[cfg(feature = "exemplars")]
     pub(crate) exemplar_source: Option<fn() -> Option<crate::exemplar::TraceContext>>,
     /// Observations that went to the overflow series.
@@ -48,6 +50,7 @@ impl Shared {
             kind,
             bounds: Bounds::new(bounds),
             native: false,
+            is_off_openmetrics: false,
             #[cfg(feature = "exemplars")]
             exemplar_source: None,
             dropped: AtomicU64::new(0),

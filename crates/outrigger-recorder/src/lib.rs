@@ -14,6 +14,10 @@
 //! `x_count` beside a histogram `x` is refused. What is recorded of a refused metric is counted in
 //! `outrigger_series_dropped_total`, and said once in the log.
 //!
+//! OpenMetrics keeps one more name for a counter or histogram `x`: readers refuse a whole page that has a metric
+//! `x_created` beside it. Of two such metrics the one that came second is left off OpenMetrics pages, with all its series,
+//! and said once in the log; the other formats and [`Recorder::families`] have both.
+//!
 //! # Bounds
 //!
 //! | what | how much | beyond it |

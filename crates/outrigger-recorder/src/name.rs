@@ -49,6 +49,12 @@ pub(crate) fn suffixes(kind: Kind) -> &'static [&'static str] {
     }
 }
 
+/// The name of the creation times that OpenMetrics lets a family have. Its readers refuse a whole page where another one
+/// is called so or has samples of that name.
+pub(crate) fn created(family: &str, kind: Kind) -> Option<String> {
+    matches!(kind, Kind::Counter | Kind::Histogram | Kind::Summary).then(|| format!("{family}_created"))
+}
+
 /// The name that people know a family by: a counter's with `_total`.
 pub(crate) fn shown(family: &str, kind: Kind) -> String {
     format!("{family}{}", if kind == Kind::Counter { "_total" } else { "" })

@@ -24,6 +24,7 @@ use crate::registry::{Description, Registry};
 pub struct Page {
     registry: Arc<Registry>,
     output: Output,
+    is_openmetrics: bool,
     /// Collected families that are still to come.
     made: Peekable<std::vec::IntoIter<exposition::Family>>,
     at: At,
@@ -48,9 +49,11 @@ enum At {
 impl Page {
     pub(crate) fn new(registry: Arc<Registry>, format: PageFormat, now: Instant) -> Self {
         let births = registry.births();
+        let is_openmetrics = format == PageFormat::OpenMetrics;
         Self {
             output: Output::new(format),
-            made: registry.collect().into_iter().peekable(),
+            is_openmetrics,
+            made: registry.collect(is_openmetrics).into_iter().peekable(),
             at: At::After(None),
             now,
             births,
@@ -96,7 +99,8 @@ impl Page {
 
     /// What comes next: the registered or the collected family whose name is the lower one.
     fn choose(&mut self, last: Option<Arc<Family>>) -> At {
-        let registered = self.registry.family_after(last.as_ref().map(|family| &*family.shared.name));
+        let after = last.as_ref().map(|family| &*family.shared.name);
+        let registered = self.registry.family_after(after, self.is_openmetrics);
         let is_next =
             |made: &exposition::Family| registered.as_ref().is_none_or(|family| *made.name < *family.shared.name);
         if let Some(made) = self.made.next_if(is_next) {
@@ -134,10 +138,10 @@ impl fmt::Debug for Page {
 /// All metrics as owned families, in the order of their names.
 pub(crate) fn families(registry: &Registry, now: Instant) -> Vec<exposition::Family> {
     let pass = registry.pass(now, registry.births());
-    let mut families = registry.collect();
+    let mut families = registry.collect(false);
     let mut last: Option<Arc<Family>> = None;
     let mut scratch = Scratch::default();
-    while let Some(family) = registry.family_after(last.as_ref().map(|family| &*family.shared.name)) {
+    while let Some(family) = registry.family_after(last.as_ref().map(|family| &*family.shared.name), false) {
         let shared = &family.shared;
         let mut owned = exposition::Family::new(&*shared.name, shared.kind);
         if let Some(description) = registry.description(&shared.name) {
@@ -150,7 +154,8 @@ pub(crate) fn families(registry: &Registry, now: Instant) -> Vec<exposition::Fam
             let value = owned_value(series.cell.read(shared.bounds.finite(), true, &mut scratch), shared.kind);
             let mut point = Point::new(series.labels.to_vec(), value);
             // A series that may have begun anew says so; else all are as old as the recorder, for all it matters.
-            point.created = pass.timeout.map(|_| series.created);
+            let counts = shared.kind != exposition::Kind::Gauge;
+            point.created = pass.timeout.filter(|_| counts).map(|_| series.created);
             owned.points.push(point);
             progress.next += 1;
         }

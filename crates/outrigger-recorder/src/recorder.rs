@@ -55,7 +55,8 @@ impl Recorder {
     /// Adds families that are made each time somebody asks for the metrics, such as figures of the process.
     ///
     /// They stand among the others by name. A family without points is left out, and so is one whose name, or whose
-    /// samples' names, a registered metric or an earlier family has. The collector may take its time: no lock is held.
+    /// samples' names, a registered metric or an earlier family has; on OpenMetrics pages also one that
+    /// [cannot stand beside those](crate#names). The collector may take its time: no lock is held.
     ///
     /// ```
     /// use outrigger_exposition::{Family, Kind, Point, Value};
@@ -95,8 +96,8 @@ impl Recorder {
     }
 
     /// All metrics as owned families, in the order of their names: for those who send them elsewhere. Units are those
-    /// that were described, whether or not the name ends with them. With [`Builder::idle_timeout`] the points say when
-    /// their series was made: one that was removed and has come back is not the same as before.
+    /// that were described, whether or not the name ends with them. With [`Builder::idle_timeout`] the points of
+    /// counters and histograms say when their series was made: one that was removed and has come back begins anew.
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
         page::families(&self.registry, Instant::now())

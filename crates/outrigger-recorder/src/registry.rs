@@ -36,8 +36,33 @@ type Collector = dyn Fn() -> Vec<exposition::Family> + Send + Sync;
 
 struct Names {
     families: BTreeMap<Arc<str>, Arc<Family>>,
-    /// The names of all families and of their samples.
-    taken: HashSet<Box<str>>,
+    taken: Taken,
+}
+
+/// Names that are somebody's.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Those of families and of their samples.
+    samples: HashSet<Box<str>>,
+    /// Those that OpenMetrics keeps for creation times.
+    created: HashSet<Box<str>>,
+}
+
+impl Taken {
+    fn is_free(&self, name: &str, kind: Kind) -> bool {
+        claims(name, kind).all(|claim| !self.samples.contains(&claim))
+    }
+
+    /// Whether the family can stand on a page of OpenMetrics beside the others.
+    fn fits_openmetrics(&self, name: &str, kind: Kind) -> bool {
+        name::created(name, kind).is_none_or(|created| !self.samples.contains(&*created))
+            && claims(name, kind).all(|claim| !self.created.contains(&claim))
+    }
+
+    fn take(&mut self, name: &str, kind: Kind) {
+        self.samples.extend(claims(name, kind));
+        self.created.extend(name::created(name, kind).map(Into::into));
+    }
 }
 
 /// What was said of a metric.
@@ -72,7 +97,8 @@ impl Registry {
     pub(crate) fn new(settings: Settings) -> Self {
         // The recorder's own metrics are made for each page, out of what the families count.
         let own = [&library::SERIES_DROPPED, &library::OBSERVATIONS_INVALID];
-        let taken = own.iter().flat_map(|metric| claims(name::family(metric.name, Kind::Counter), Kind::Counter));
+        let mut taken = Taken::default();
+        own.iter().for_each(|metric| taken.take(name::family(metric.name, Kind::Counter), Kind::Counter));
         let descriptions = own.iter().map(|metric| {
             let description = Description { help: metric.help.into(), unit: None };
             (name::family(metric.name, Kind::Counter).into(), Arc::new(description))
@@ -80,7 +106,7 @@ impl Registry {
         Self {
             settings,
             aliases: Aliases::default(),
-            families: RwLock::new(Names { families: BTreeMap::new(), taken: taken.collect() }),
+            families: RwLock::new(Names { families: BTreeMap::new(), taken }),
             descriptions: RwLock::new(descriptions.collect()),
             refused: Mutex::default(),
             dropped_before: Mutex::default(),
@@ -124,24 +150,33 @@ impl Registry {
         if let Some(family) = read(&self.families).families.get(name) {
             return (family.shared.kind == kind).then(|| Arc::clone(family));
         }
-        let names = &mut *write(&self.families);
+        let mut names = write(&self.families);
         if let Some(family) = names.families.get(name) {
             return (family.shared.kind == kind).then(|| Arc::clone(family));
         }
-        let is_free = claims(name, kind).all(|claim| !names.taken.contains(&claim));
-        if !is_free || names.families.len() >= self.settings.metric_limit {
+        if !names.taken.is_free(name, kind) || names.families.len() >= self.settings.metric_limit {
             return None;
         }
         let bounds = if kind == Kind::Histogram { self.settings.bounds(name) } else { &[] };
         let mut shared = Shared::new(name, kind, bounds);
         shared.native = kind == Kind::Histogram && self.settings.is_native(name);
+        shared.is_off_openmetrics = !names.taken.fits_openmetrics(name, kind);
         #[cfg(feature = "exemplars")]
         {
             shared.exemplar_source = self.settings.exemplar_source;
         }
         let family = Arc::new(Family::new(shared));
-        names.taken.extend(claims(name, kind));
+        names.taken.take(name, kind);
         names.families.insert(Arc::clone(&family.shared.name), Arc::clone(&family));
+        // As in `refuse`.
+        drop(names);
+        if family.shared.is_off_openmetrics {
+            let metric = family.shown_name();
+            tracing::warn!(
+                metric,
+                "a metric is left off OpenMetrics pages: one of two is called `_created` of the other"
+            );
+        }
         Some(family)
     }
 
@@ -190,12 +225,13 @@ impl Registry {
         write(&self.collectors).push(collector);
     }
 
-    /// The first family whose name comes after `name`, or the first of all.
-    pub(crate) fn family_after(&self, name: Option<&str>) -> Option<Arc<Family>> {
+    /// The first family whose name comes after `name`, or the first of all; `openmetrics` leaves out what cannot be there.
+    pub(crate) fn family_after(&self, name: Option<&str>, openmetrics: bool) -> Option<Arc<Family>> {
         use std::ops::Bound::{Excluded, Unbounded};
         let names = read(&self.families);
         let after = name.map_or(Unbounded, Excluded);
-        names.families.range::<str, _>((after, Unbounded)).next().map(|(_, family)| Arc::clone(family))
+        let mut families = names.families.range::<str, _>((after, Unbounded)).map(|(_, family)| family);
+        families.find(|family| !(openmetrics && family.shared.is_off_openmetrics)).map(Arc::clone)
     }
 
     /// A reading of the series that were there when there were `births` of them.
@@ -209,20 +245,22 @@ impl Registry {
     }
 
     /// The families that are made for a page, by name: the recorder's own and the collectors'. Those whose names belong
-    /// to the registry, or came before, are left out.
-    pub(crate) fn collect(&self) -> Vec<exposition::Family> {
+    /// to the registry, or came before, are left out, for `openmetrics` also those that cannot stand beside these.
+    pub(crate) fn collect(&self, openmetrics: bool) -> Vec<exposition::Family> {
         // Not under the lock: a collector may take its time, and may use the recorder.
         let collectors = read(&self.collectors).clone();
         let mut made: Vec<exposition::Family> = collectors.iter().flat_map(|collector| collector()).collect();
         let own = self.own_families();
         let names = read(&self.families);
-        let mut taken = HashSet::new();
+        let mut taken = Taken::default();
         made.retain_mut(|family| {
             let suffix = name::family(&family.name, family.kind).len();
             family.name.truncate(suffix);
-            let claims: Vec<Box<str>> = claims(&family.name, family.kind).collect();
-            let is_free = claims.iter().all(|claim| !names.taken.contains(claim) && !taken.contains(claim));
-            taken.extend(claims);
+            let (name, kind) = (&family.name, family.kind);
+            let is_free =
+                |taken: &Taken| taken.is_free(name, kind) && (!openmetrics || taken.fits_openmetrics(name, kind));
+            let is_free = is_free(&names.taken) && is_free(&taken);
+            taken.take(name, kind);
             is_free && !family.points.is_empty()
         });
         made.extend(own);

@@ -82,6 +82,9 @@ fn a_series_that_comes_back_is_younger() {
         // Pages stay as they were.
         assert_eq!(recorder.render(PageFormat::OpenMetrics), "# TYPE hits counter\nhits_total 6\n# EOF\n");
     });
+    let gauges = impatient().build().unwrap();
+    with_local_recorder(&gauges, || gauge!("depth").set(3));
+    assert_eq!(created(&gauges), None, "a gauge counts nothing");
     let lasting = Recorder::new();
     with_local_recorder(&lasting, || counter!("hits_total").increment(3));
     assert_eq!(created(&lasting), None);
