@@ -32,11 +32,12 @@ impl Format {
     }
 
     /// The format to answer a request with this `Accept` header: OpenMetrics when it is named with a weight above zero
-    /// and not below that of `text/plain`, otherwise [`Format::Text`], which everybody reads.
+    /// and not below that of `text/plain`, otherwise [`Format::Text`], which everybody reads. Where `text/plain` is not
+    /// named, `text/*` tells its weight, else `*/*`.
     #[must_use]
     pub fn from_accept(accept: &str) -> Self {
-        let openmetrics = highest(accept, OPENMETRICS);
-        if openmetrics > 0.0 && openmetrics >= highest(accept, TEXT) { Self::OpenMetrics } else { Self::Text }
+        let openmetrics = openmetrics_weight(accept);
+        if openmetrics > 0.0 && openmetrics >= plain_weight(accept) { Self::OpenMetrics } else { Self::Text }
     }
 }
 
@@ -51,15 +52,25 @@ pub(crate) fn is_media_type(header: &str, wanted: &str) -> bool {
     header.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// The highest weight that an `Accept` header gives to a media type; 0 when it does not name it.
-fn highest(accept: &str, media_type: &str) -> f64 {
-    accept.split(',').filter(|range| is_media_type(range, media_type)).map(weight).fold(0.0, f64::max)
+/// The highest weight that an `Accept` header gives to a media range; `None` when it does not name it.
+fn highest(accept: &str, media_range: &str) -> Option<f64> {
+    accept.split(',').filter(|range| is_media_type(range, media_range)).map(weight).reduce(f64::max)
+}
+
+/// A wildcard is no sign that OpenMetrics can be read: most who send one have never heard of it.
+fn openmetrics_weight(accept: &str) -> f64 {
+    highest(accept, OPENMETRICS).unwrap_or(0.0)
+}
+
+/// The most specific range that names it tells, however low its weight.
+fn plain_weight(accept: &str) -> f64 {
+    [TEXT, "text/*", "*/*"].into_iter().find_map(|range| highest(accept, range)).unwrap_or(0.0)
 }
 
 /// The highest weight that an `Accept` header gives to either text format.
 #[cfg(feature = "protobuf")]
 pub(crate) fn text_weight(accept: &str) -> f64 {
-    highest(accept, OPENMETRICS).max(highest(accept, TEXT))
+    openmetrics_weight(accept).max(plain_weight(accept))
 }
 
 /// The `q` parameter of one range of an `Accept` header; 1 when there is none, 0 when it cannot be read.
@@ -110,6 +121,27 @@ mod tests {
             ("application/openmetrics-text;q=0.2,text/plain;q=0.5", Text),
             ("application/openmetrics-text;q=0", Text),
             ("application/openmetrics-text;q=nonsense", Text),
+            // As Prometheus 2 and 3 ask.
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
+                 text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                 application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+                 text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                OpenMetrics,
+            ),
+            // A wildcard stands for the text format, and a range that is more specific goes before it.
+            ("text/*;q=1, application/openmetrics-text;q=0.1", Text),
+            ("*/*, application/openmetrics-text;q=0.9", Text),
+            ("Text/*, application/openmetrics-text", OpenMetrics),
+            ("text/*;q=0.2, */*, application/openmetrics-text;q=0.3", OpenMetrics),
+            ("text/plain;q=0.1, text/*, application/openmetrics-text;q=0.3", OpenMetrics),
+            ("text/plain;q=0, */*, application/openmetrics-text;q=0.1", OpenMetrics),
+            ("text/plain;q=0.1, text/plain;version=0.0.4;q=0.4, application/openmetrics-text;q=0.3", Text),
+            ("application/*", Text),
         ] {
             assert_eq!(Format::from_accept(header), format, "{header}");
         }

@@ -39,7 +39,7 @@ pub const CONTENT_TYPE: &str =
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
 /// Whether to answer a request with this `Accept` header in this format: when it is named, in its delimited form, with
-/// a weight above zero and not below that of the text formats. If not,
+/// a weight above zero and not below that of the text formats, for which wildcards count too. If not,
 /// [`Format::from_accept`](crate::Format::from_accept) says which of those to take.
 #[must_use]
 pub fn accepts(accept: &str) -> bool {

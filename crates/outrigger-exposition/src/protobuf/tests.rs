@@ -217,6 +217,9 @@ fn accept() {
         ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text".to_owned(), false),
         (OURS.replace("delimited", "\"DELIMITED\""), true),
         ("*/*".to_owned(), false),
+        (format!("{OURS};q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3,*/*;q=0.2"), true),
+        (format!("{OURS};q=0.5,text/*"), false),
+        (format!("{OURS};q=0.5,text/plain;q=0.1,*/*"), true),
         (String::new(), false),
     ] {
         assert_eq!(accepts(&header), expected, "{header}");
