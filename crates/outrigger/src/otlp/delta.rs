@@ -41,7 +41,7 @@ struct Total {
 pub(super) enum Taken {
     /// Its value is now what was added since then.
     Since(u64),
-    /// Nothing was added; there is nothing to send.
+    /// Nothing was counted; there is nothing to send.
     Unchanged,
     /// There is no room to remember another series.
     Full,
@@ -79,8 +79,11 @@ impl Deltas {
             }
             None => (everything.max(created).min(now), point.value.clone()),
         };
-        if is_zero(&added) {
-            series.delivered = Some(total);
+        if is_without_count(&added) {
+            // A snapshot may have a count before its sum, or after it: a sum without a count goes with the next count.
+            if is_without_sum(&added) {
+                series.delivered = Some(total);
+            }
             return Taken::Unchanged;
         }
         series.pending = Some((request, total));
@@ -161,7 +164,7 @@ fn added_to_histogram(total: &Histogram, earlier: &Histogram) -> Option<Histogra
     })
 }
 
-fn is_zero(added: &Value) -> bool {
+fn is_without_count(added: &Value) -> bool {
     match added {
         Value::Counter(value) => *value == 0.0,
         Value::Histogram(histogram) => {
@@ -169,6 +172,10 @@ fn is_zero(added: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+fn is_without_sum(added: &Value) -> bool {
+    !matches!(added, Value::Histogram(Histogram { sum: Some(sum), .. }) if *sum != 0.0)
 }
 
 fn without_exemplars(value: &Value) -> Value {

@@ -21,13 +21,16 @@ type Totals = BTreeMap<&'static str, (u64, Vec<u8>)>;
 struct Round {
     added: Vec<(usize, u64, Vec<u8>)>,
     hidden: usize,
+    /// The last observation is counted, but not yet in the sum.
+    is_late: bool,
     taken: Vec<bool>,
 }
 
 fn round() -> impl Strategy<Value = Round> {
     let added = (0..SERIES.len(), 0..1000_u64, proptest::collection::vec(1..20_u8, 0..4));
-    (proptest::collection::vec(added, 0..6), 0..SERIES.len() * 2, proptest::collection::vec(any::<bool>(), 8))
-        .prop_map(|(added, hidden, taken)| Round { added, hidden, taken })
+    let added = proptest::collection::vec(added, 0..6);
+    (added, 0..SERIES.len() * 2, any::<bool>(), proptest::collection::vec(any::<bool>(), 8))
+        .prop_map(|(added, hidden, is_late, taken)| Round { added, hidden, is_late, taken })
 }
 
 fn histogram(observed: &[u8]) -> Histogram {
@@ -50,8 +53,13 @@ fn histogram(observed: &[u8]) -> Histogram {
 }
 
 /// The registry's families, without one series: it is idle and not on this page.
-fn families(totals: &Totals, hidden: Option<&str>) -> Vec<Family> {
+fn families(totals: &Totals, hidden: Option<&str>, is_late: bool) -> Vec<Family> {
     let shown = || totals.iter().filter(|(label, _)| Some(**label) != hidden);
+    let histogram = |observed: &[u8]| {
+        let late = observed.last().filter(|_| is_late).map_or(0.0, |value| f64::from(*value));
+        let histogram = histogram(observed);
+        Histogram { sum: histogram.sum.map(|sum| sum - late), ..histogram }
+    };
     let classic = |observed: &[u8]| Value::Histogram(Histogram { native: None, ..histogram(observed) });
     vec![
         family("jobs", Kind::Counter, shown().map(|(label, (count, _))| (*label, Value::Counter(*count as f64)))),
@@ -138,7 +146,9 @@ proptest! {
         let mut temporality = Temporality::Delta(Deltas::new(500, 100));
         let mut totals: Totals = SERIES.into_iter().map(|label| (label, (0, Vec::new()))).collect();
         let mut sums = Sums::default();
-        let last = Round { added: Vec::new(), hidden: SERIES.len(), taken: vec![true; 100] };
+        // A sum that was late goes with the next observation.
+        let added = (0..SERIES.len()).map(|series| (series, 0, vec![1])).collect();
+        let last = Round { added, hidden: SERIES.len(), is_late: false, taken: vec![true; 100] };
         for (number, round) in (1..).zip(rounds.iter().chain([&last])) {
             for (series, count, observed) in &round.added {
                 let total = totals.get_mut(SERIES[*series]).unwrap();
@@ -147,7 +157,7 @@ proptest! {
             }
             let now = number * 1000;
             let hidden = SERIES.get(round.hidden).copied();
-            let made = message(families(&totals, hidden), &form, &mut temporality, now);
+            let made = message(families(&totals, hidden, round.is_late), &form, &mut temporality, now);
             prop_assert_eq!((made.over_limit, made.unsupported), (0, 0));
             let taken = |request: usize| round.taken[request % round.taken.len()];
             for (index, request) in made.requests.iter().enumerate() {
@@ -203,6 +213,22 @@ fn a_counter_that_fell_or_was_made_anew_is_added_as_a_whole() {
     assert_eq!(taken(&mut deltas, 4.0, None, 40), (Taken::Since(30), 4.0));
     assert_eq!(taken(&mut deltas, 6.0, Some(45e-9), 50), (Taken::Since(45), 6.0), "it rose, but began anew");
     assert_eq!(taken(&mut deltas, 8.0, Some(45e-9), 45), (Taken::Since(45), 2.0), "the clock was set back");
+}
+
+#[test]
+fn a_sum_that_comes_after_its_count_is_sent_with_the_next_count() {
+    let mut deltas = Deltas::new(0, 10);
+    // Five is counted before it is in the sum.
+    let snapshots = [(vec![1], 1.0), (vec![1, 5], 1.0), (vec![1, 5], 6.0), (vec![1, 5], 6.0), (vec![1, 5, 2], 8.0)];
+    let sent = (1..).zip(snapshots).map(|(now, (observed, sum))| {
+        let value = Value::Histogram(Histogram { sum: Some(sum), ..histogram(&observed) });
+        let mut point = family("sizes", Kind::Histogram, [("a", value)]).points.remove(0);
+        let taken = deltas.take("sizes", &mut point, 0, now);
+        deltas.settle(now, |_| true);
+        let Value::Histogram(added) = point.value else { panic!("{point:?}") };
+        (taken != Taken::Unchanged).then(|| (added.count(), added.sum.unwrap()))
+    });
+    assert_eq!(sent.collect::<Vec<_>>(), [Some((1, 1.0)), Some((1, 0.0)), None, None, Some((1, 7.0))]);
 }
 
 #[test]
