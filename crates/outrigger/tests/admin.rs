@@ -6,8 +6,8 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -111,6 +111,57 @@ async fn metrics_without_a_page_say_what_to_do() {
     let listener = Metrics::global().admin().listen(ANY_PORT).serve();
     let answer = ask(listener.local_addr().unwrap(), "GET", "/metrics").await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("outrigger::install()"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_collector_that_panics_costs_its_page_alone() {
+    let recorder = outrigger_recorder::Recorder::new();
+    let panics = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&panics);
+    let (serving, made) = (std::thread::current().id(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&made);
+    recorder.collector(move || {
+        assert_ne!(std::thread::current().id(), serving, "it runs on a thread that answers requests");
+        counted.fetch_add(1, Ordering::SeqCst);
+        assert!(!told.load(Ordering::SeqCst), "as told");
+        vec![]
+    });
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let address = Metrics::from(recorder).admin().listen(ANY_PORT).serve().local_addr().unwrap();
+
+    let answer = ask(address, "GET", "/metrics").await;
+    assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("the service's log"), "{answer}");
+    let lines = log.text();
+    let complaints = lines.lines().filter(|line| line.contains("ERROR") && line.contains("as told"));
+    assert_eq!(complaints.count(), 1, "{lines}");
+    assert!(ask(address, "HEAD", "/metrics").await.starts_with("HTTP/1.1 200 "), "no page is made for it");
+    panics.store(false, Ordering::SeqCst);
+    assert!(ask(address, "GET", "/metrics").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(made.load(Ordering::SeqCst), 2);
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,24 +34,37 @@ async fn page(
         Some(Page::Text(_)) if head => typed(TEXT, Body::new(Unsent)),
         Some(Page::Text(render)) => {
             let render = render.clone();
-            // A page of many thousand series takes tens of milliseconds: too long for a thread that answers requests.
-            match tokio::task::spawn_blocking(move || render()).await {
+            // A page of many thousand series takes tens of milliseconds.
+            match made(move || render()).await {
                 Ok(page) => typed(TEXT, page.into()),
-                Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the metrics page could not be rendered");
-                    (StatusCode::INTERNAL_SERVER_ERROR, NOT_RENDERED).into_response()
-                }
+                Err(not_made) => not_made,
             }
         }
         #[cfg(feature = "recorder")]
         Some(Page::Recorder(recorder)) => {
             let format = outrigger_recorder::PageFormat::from_accept(&accept(&headers));
-            let body = if head { Body::new(Unsent) } else { Body::new(Pieces::new(recorder.page(format))) };
-            let mut response = typed(format.content_type(), body);
+            let recorder = recorder.clone();
+            // All collectors run before the first piece, the service's own too.
+            let body = match head {
+                true => Ok(Body::new(Unsent)),
+                false => made(move || recorder.page(format)).await.map(|page| Body::new(Pieces::new(page))),
+            };
+            let mut response = match body {
+                Ok(body) => typed(format.content_type(), body),
+                Err(not_made) => return not_made,
+            };
             response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
             response
         }
     }
+}
+
+/// Makes a page away from the threads that answer requests; what makes it may block, and may panic.
+async fn made<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> Result<T, Response> {
+    tokio::task::spawn_blocking(make).await.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "the metrics page could not be rendered");
+        (StatusCode::INTERNAL_SERVER_ERROR, NOT_RENDERED).into_response()
+    })
 }
 
 /// All `Accept` headers as one.
