@@ -48,6 +48,10 @@
 //! taken add up to the totals. A push whose answer is lost on the way may have been taken and is sent again: with either
 //! kind an endpoint sees each number at least once, and only deltas mind.
 //!
+//! That holds for a push that is under way when [`Metrics::shutdown`] is called, too. A cumulative one is broken off, and
+//! the last push has all of its numbers. A delta has half a second more to be answered, so that an endpoint that is only
+//! slow does not count it twice; without an answer it is as one that was lost, and the last push sends it again.
+//!
 //! A series that an idle timeout of the recorder has removed begins at zero when it is written again. Deltas know that by
 //! its value, which fell, so give an idle timeout some intervals' length.
 //!
@@ -56,9 +60,10 @@
 //! An endpoint that is away or overloaded (429, 502, 503, 504) is tried again after half a second, then twice that and so
 //! on, with jitter, or after what `Retry-After` asks, until the interval is over. All else is not tried again before the
 //! next push. The log has a line when the endpoint stops taking metrics, and one when it takes them again;
-//! `outrigger_otlp_exports_total` counts requests by `outcome`, `outrigger_otlp_dropped_points_total` the points that
-//! were not delivered, by `reason`: `rejected` by the endpoint, `retries_exhausted`, `series_limit`, `unsupported`
-//! (histograms of gauges, for which OTLP has no word). A collector that panics costs that push, which counts as a failure.
+//! `outrigger_otlp_exports_total` counts requests by `outcome`, except those that the end broke off.
+//! `outrigger_otlp_dropped_points_total` counts the points that were not delivered, by `reason`: `rejected` by the
+//! endpoint, at each push anew; `retries_exhausted`, those of a last push that failed, since what another push could not
+//! deliver is in the next one; `series_limit`; `unsupported` (histograms of gauges, for which OTLP has no word). A collector that panics costs that push, which counts as a failure.
 //!
 //! # Cost and limits
 //!

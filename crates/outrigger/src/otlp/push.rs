@@ -22,7 +22,7 @@ pub(super) type Source = Arc<dyn Fn() -> Vec<Family> + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Control {
     flushes: mpsc::Sender<oneshot::Sender<bool>>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Instant>>,
     ended: watch::Receiver<Option<bool>>,
     task: AbortHandle,
 }
@@ -37,7 +37,11 @@ impl Control {
 
     /// Tells the task to push a last time and end. However often it is called, there is one last push.
     pub(crate) fn stop(&self) {
-        self.stop.send_replace(true);
+        self.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            stop.get_or_insert_with(Instant::now);
+            is_first
+        });
     }
 
     /// Waits for the end after [`stop`](Self::stop), by then at the latest; whether everything was taken.
@@ -102,7 +106,7 @@ impl Counts {
 impl Push {
     pub(super) fn start(self, runtime: &tokio::runtime::Handle) -> Control {
         let (flush_sender, flushes) = mpsc::channel(MAX_FLUSHES);
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let (ended_sender, ended) = watch::channel(None);
         let task = Task { push: self, stopped, is_well: true, not_before: None };
         let task = runtime.spawn(task.run(flushes, ended_sender)).abort_handle();
@@ -112,7 +116,8 @@ impl Push {
 
 struct Task {
     push: Push,
-    stopped: watch::Receiver<bool>,
+    /// When the word to stop was given.
+    stopped: watch::Receiver<Option<Instant>>,
     is_well: bool,
     /// The endpoint has asked to be left alone until then.
     not_before: Option<Instant>,
@@ -130,11 +135,11 @@ impl Task {
     async fn run(mut self, mut flushes: mpsc::Receiver<oneshot::Sender<bool>>, ended: watch::Sender<Option<bool>>) {
         // Services that were started together shall not push together.
         let mut next = Instant::now() + jitter(self.push.interval);
-        loop {
+        let stopped = loop {
             let mut asked = Vec::new();
             tokio::select! {
                 biased;
-                () = told_to_stop(&mut self.stopped) => break,
+                stopped = told_to_stop(&mut self.stopped) => break stopped,
                 Some(flush) = flushes.recv() => asked.push(flush),
                 () = sleep_until(next) => {}
             }
@@ -143,20 +148,19 @@ impl Task {
                 asked.push(flush);
             }
             let begun = Instant::now();
-            let taken = self.push_within(self.push.interval, false).await;
+            let taken = self.push_until(begun + self.push.interval, false).await;
             for flush in asked {
                 // Who has stopped waiting need not be told.
                 let _ = flush.send(taken);
             }
             next = (begun + self.push.interval).max(self.not_before.take().unwrap_or(begun));
-        }
-        let taken = self.push_within(LAST_PUSH, true).await;
+        };
+        let taken = self.push_until(stopped + LAST_PUSH, true).await;
         ended.send_replace(Some(taken));
     }
 
     /// One push; whether everything was taken.
-    async fn push_within(&mut self, time: Duration, is_last: bool) -> bool {
-        let deadline = Instant::now() + time;
+    async fn push_until(&mut self, deadline: Instant, is_last: bool) -> bool {
         let now = message::nanos_of(SystemTime::now());
         let message = match self.message(now).await {
             Ok(message) => message,
@@ -183,7 +187,10 @@ impl Task {
                 End::Refused => self.push.counts.rejected.increment(request.points),
                 End::GaveUp => {
                     has_time = false;
-                    self.push.counts.retries_exhausted.increment(request.points);
+                    // What another push could not deliver is in the next one.
+                    if is_last {
+                        self.push.counts.retries_exhausted.increment(request.points);
+                    }
                 }
             }
         }
@@ -222,9 +229,27 @@ impl Task {
     }
 
     async fn deliver(&mut self, request: &Request, deadline: Instant, is_last: bool) -> End {
+        let patience = match self.push.temporality {
+            // Nothing is counted twice if it is sent again.
+            Temporality::Cumulative { .. } => Duration::ZERO,
+            Temporality::Delta(_) => LAST_ANSWER,
+        };
         let mut pause = self.push.pause;
         loop {
-            let attempt = timeout_at(deadline, self.push.endpoint.send(request.body.clone())).await;
+            if !is_last && self.stopped.borrow().is_some() {
+                return End::GaveUp;
+            }
+            let answer = timeout_at(deadline, self.push.endpoint.send(request.body.clone()));
+            let enough = async {
+                let stopped = told_to_stop(&mut self.stopped).await;
+                sleep_until(stopped + patience).await;
+            };
+            let attempt = tokio::select! {
+                biased;
+                answer = answer => answer,
+                // The last push brings what this one may not have.
+                () = enough, if !is_last => return End::GaveUp,
+            };
             let attempt =
                 attempt.unwrap_or_else(|_| Attempt::Later { reason: "no answer in time".to_owned(), after: None });
             self.note(&attempt);
@@ -245,7 +270,7 @@ impl Task {
             tokio::select! {
                 () = sleep_until(again) => {}
                 // The last push brings what this one could not.
-                () = told_to_stop(&mut self.stopped), if !is_last => return End::GaveUp,
+                _ = told_to_stop(&mut self.stopped), if !is_last => return End::GaveUp,
             }
         }
     }
@@ -278,10 +303,12 @@ impl Task {
     }
 }
 
-/// Waits for the word to stop; for ever if nobody is left who could give it.
-async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    if stopped.wait_for(|stopped| *stopped).await.is_err() {
-        std::future::pending().await
+/// Waits for the word to stop, and says when it was given; waits for ever if nobody is left who could give it.
+async fn told_to_stop(stopped: &mut watch::Receiver<Option<Instant>>) -> Instant {
+    let stopped = stopped.wait_for(Option::is_some).await.ok().and_then(|stopped| *stopped);
+    match stopped {
+        Some(at) => at,
+        None => std::future::pending().await,
     }
 }
 
@@ -292,6 +319,9 @@ fn jitter(pause: Duration) -> Duration {
 
 /// Flushes that wait to be noticed; who asks for more waits to ask.
 const MAX_FLUSHES: usize = 16;
-/// The time that the last push has.
-const LAST_PUSH: Duration = Duration::from_secs(1);
+/// The time that the last push has from the word to stop: a little less than who waits for it, so that it can count what
+/// is lost.
+const LAST_PUSH: Duration = Duration::from_millis(950);
+/// The part of it in which a delta that is under way may still be answered.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
