@@ -17,13 +17,25 @@ impl Activity {
     /// Called after each write of the value.
     #[inline(always)]
     pub(crate) fn note(&self) {
+        in_one_order();
         if self.quiet.load(Ordering::SeqCst) {
-            self.quiet.store(false, Ordering::SeqCst);
+            // Costs what a store in this order costs, and loom puts it in one order with that of a page.
+            self.quiet.swap(false, Ordering::SeqCst);
         }
     }
 
     /// Puts the mark there, and says whether it was there already.
     pub(crate) fn quieten(&self) -> bool {
-        self.quiet.swap(true, Ordering::SeqCst)
+        let was_quiet = self.quiet.swap(true, Ordering::SeqCst);
+        in_one_order();
+        was_quiet
     }
+}
+
+/// Loom takes what is sequentially consistent for acquiring and releasing, but for fences: in its models they stand for
+/// the one order that the language promises.
+#[inline(always)]
+fn in_one_order() {
+    #[cfg(outrigger_loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
 }
