@@ -188,7 +188,7 @@ async fn exemplars_lead_to_their_traces_and_are_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_endpoint_holds_the_end_up_for_a_second() {
+async fn a_dead_endpoint_holds_the_end_up_for_no_more_than_a_second() {
     // Connections are made, by the kernel, and never answered.
     let dead = TcpListener::bind("127.0.0.1:0").unwrap();
     let metrics = outrigger::standalone().unwrap();
@@ -196,9 +196,10 @@ async fn a_dead_endpoint_holds_the_end_up_for_a_second() {
     metrics.otlp().endpoint(endpoint).timeout(NEVER).start().unwrap();
     let begun = Instant::now();
     assert_eq!(metrics.shutdown().await, Shutdown::GaveUp);
-    assert_eq!(begun.elapsed().as_millis(), 1000);
+    let elapsed = begun.elapsed();
+    assert!((900..=1000).contains(&elapsed.as_millis()), "{elapsed:?}");
     assert_eq!(metrics.shutdown().await, Shutdown::GaveUp);
-    assert_eq!(begun.elapsed().as_millis(), 1000, "the second time there is nothing to wait for");
+    assert_eq!(begun.elapsed(), elapsed, "the second time there is nothing to wait for");
 }
 
 #[test]
