@@ -64,7 +64,7 @@ impl<F> fmt::Debug for ResponseFuture<F> {
 }
 
 impl InFlight {
-    /// Takes what the head of the response tells, and how many bytes are to come, where that is known; none means that
+    /// Takes what the head of the response tells, and how many bytes are to come, where that is known; zero means that
     /// the request has ended.
     #[inline(always)]
     fn follow<R: Body>(&mut self, response: &Response<R>) -> Option<u64> {
