@@ -31,7 +31,11 @@ pub mod label;
 pub mod library;
 pub mod objective;
 pub mod process;
+pub mod profile;
+pub mod resilience;
+pub mod runtime;
 pub mod system;
+pub mod task;
 
 /// What a metric measures and how its samples combine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,8 +126,20 @@ impl Metric {
 }
 
 /// Every metric, group by group.
-pub const CATALOGUE: &[&[Metric]] =
-    &[http::ALL, classic::ALL, db::ALL, cache::ALL, process::ALL, system::ALL, library::ALL, agent::ALL];
+pub const CATALOGUE: &[&[Metric]] = &[
+    http::ALL,
+    classic::ALL,
+    db::ALL,
+    cache::ALL,
+    task::ALL,
+    resilience::ALL,
+    runtime::ALL,
+    process::ALL,
+    profile::ALL,
+    system::ALL,
+    library::ALL,
+    agent::ALL,
+];
 
 /// All metrics in the order of the catalogue.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
