@@ -44,6 +44,17 @@ pub const CLIENT_CONNECTION_MAX: Metric = metric(
     "The most connections that the pool opens.",
 );
 
+/// The most idle connections that the pool keeps.
+pub const CLIENT_CONNECTION_IDLE_MAX: Metric = metric(
+    "db.client.connection.idle.max",
+    "db_client_connection_idle_max",
+    Kind::Gauge,
+    Unit::One,
+    POOL,
+    Library,
+    "The most idle connections that the pool keeps open.",
+);
+
 /// The fewest idle connections that the pool keeps.
 pub const CLIENT_CONNECTION_IDLE_MIN: Metric = metric(
     "db.client.connection.idle.min",
@@ -77,6 +88,17 @@ pub const CLIENT_CONNECTION_TIMEOUTS: Metric = metric(
     "Waits for a connection that ended in the pool's timeout.",
 );
 
+/// Making a connection: from asking the server to having it.
+pub const CLIENT_CONNECTION_CREATE_TIME: Metric = metric(
+    "db.client.connection.create_time",
+    "db_client_connection_create_time_seconds",
+    Kind::Histogram(buckets::OPERATION_SECONDS),
+    Unit::Seconds,
+    POOL,
+    Library,
+    "Time that it took to create a connection.",
+);
+
 /// From asking the pool to holding a connection.
 pub const CLIENT_CONNECTION_WAIT_TIME: Metric = metric(
     "db.client.connection.wait_time",
@@ -88,13 +110,27 @@ pub const CLIENT_CONNECTION_WAIT_TIME: Metric = metric(
     "Time from asking the pool to holding a connection.",
 );
 
+/// From holding a connection to giving it back.
+pub const CLIENT_CONNECTION_USE_TIME: Metric = metric(
+    "db.client.connection.use_time",
+    "db_client_connection_use_time_seconds",
+    Kind::Histogram(buckets::OPERATION_SECONDS),
+    Unit::Seconds,
+    POOL,
+    Library,
+    "Time between taking a connection and giving it back.",
+);
+
 /// This module's metrics.
 pub const ALL: &[Metric] = &[
     CLIENT_OPERATION_DURATION,
     CLIENT_CONNECTION_COUNT,
     CLIENT_CONNECTION_MAX,
+    CLIENT_CONNECTION_IDLE_MAX,
     CLIENT_CONNECTION_IDLE_MIN,
     CLIENT_CONNECTION_PENDING_REQUESTS,
     CLIENT_CONNECTION_TIMEOUTS,
+    CLIENT_CONNECTION_CREATE_TIME,
     CLIENT_CONNECTION_WAIT_TIME,
+    CLIENT_CONNECTION_USE_TIME,
 ];

@@ -116,9 +116,11 @@ mod late;
 #[cfg(any(feature = "client", feature = "http"))]
 mod message;
 mod metrics;
+#[cfg(feature = "pool")]
+mod named;
 #[cfg(feature = "otlp")]
 pub mod otlp;
-#[cfg(feature = "sqlx")]
+#[cfg(feature = "pool")]
 pub mod pool;
 #[cfg(feature = "process")]
 pub mod process;

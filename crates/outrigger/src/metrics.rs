@@ -51,6 +51,8 @@ struct Inner {
     http: crate::http::Series,
     #[cfg(feature = "sqlx")]
     db: crate::db::Series,
+    #[cfg(feature = "pool")]
+    pools: crate::named::Named<crate::pool::Series>,
 }
 
 impl Metrics {
@@ -159,6 +161,11 @@ impl Metrics {
         &self.inner.db
     }
 
+    #[cfg(feature = "pool")]
+    pub(crate) fn pools(&self) -> &crate::named::Named<crate::pool::Series> {
+        &self.inner.pools
+    }
+
     fn new(recorder: Option<SharedRecorder>, page: Option<Page>) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -171,6 +178,8 @@ impl Metrics {
                 http: crate::http::Series::default(),
                 #[cfg(feature = "sqlx")]
                 db: crate::db::Series::default(),
+                #[cfg(feature = "pool")]
+                pools: crate::named::Named::new(&outrigger_semconv::db::CLIENT_CONNECTION_COUNT),
             }),
         }
     }

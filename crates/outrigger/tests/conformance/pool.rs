@@ -71,5 +71,8 @@ pub(crate) async fn waits_and_timeouts_are_counted(metrics: Metrics) {
     assert_eq!(page.number(&db::CLIENT_CONNECTION_PENDING_REQUESTS, &[NAME]), Some(0.0));
     assert_eq!(page.number(&db::CLIENT_CONNECTION_TIMEOUTS, &[NAME]), Some(1.0));
     assert_eq!(page.count(&db::CLIENT_CONNECTION_WAIT_TIME, &[NAME]), 2);
+    assert_eq!(page.count(&db::CLIENT_CONNECTION_USE_TIME, &[NAME]), 0);
     drop(held);
+    watched.begin().await.expect("one is back").commit().await.expect("it commits");
+    assert_eq!(Page::of(&metrics).count(&db::CLIENT_CONNECTION_USE_TIME, &[NAME]), 3);
 }

@@ -10,11 +10,11 @@ pub(crate) mod users;
 use crate::config::Config;
 use outrigger::Metrics;
 use outrigger::db::Timed;
-use outrigger::pool::WatchedPool;
+use outrigger::pool::{Held, WatchedPool, WatchedTransaction};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,13 +42,13 @@ pub(crate) struct Database {
 
 /// A connection to read with.
 pub(crate) struct Read {
-    connection: PoolConnection<Sqlite>,
+    connection: Held<PoolConnection<Sqlite>>,
 }
 
 /// The only transaction that writes, until it is committed or dropped, which rolls it back.
 pub(crate) struct Write<'a> {
     // Dropped before the turn is passed on.
-    transaction: Transaction<'static, Sqlite>,
+    transaction: WatchedTransaction<Sqlite>,
     _turn: MutexGuard<'a, ()>,
 }
 

@@ -1,0 +1,83 @@
+//! A pool whose waits are counted, and how one is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::sampler::Sampler;
+use super::{Counts, Held, Pool, PoolMetrics};
+use crate::Metrics;
+
+/// Watches a pool under the given name, and returns what its connections can be taken through.
+///
+/// Must be called within a Tokio runtime, as the pool itself; outside one, nothing is sampled, and a warning says so.
+/// Two pools need two names: with one, their numbers would overwrite each other.
+pub fn watch<P: Pool>(metrics: &Metrics, name: impl AsRef<str>, pool: &P) -> Watched<P> {
+    let measured = PoolMetrics::new(metrics, name.as_ref());
+    let at_first = pool.counts();
+    measured.begin_at(&at_first);
+    let sampler = Sampler::start(measured.clone(), pool.clone());
+    Watched { pool: pool.clone(), metrics: measured, at_first, _sampler: Arc::new(sampler) }
+}
+
+/// A pool whose waits are counted and whose connections' uses are timed. A cheap clone. See the [module](super).
+#[derive(Clone)]
+pub struct Watched<P> {
+    pool: P,
+    metrics: PoolMetrics,
+    /// Says what the pool counts itself.
+    at_first: Counts,
+    _sampler: Arc<Sampler>,
+}
+
+impl<P: Pool> Watched<P> {
+    /// The pool itself.
+    #[must_use]
+    pub fn pool(&self) -> &P {
+        &self.pool
+    }
+
+    /// The metrics of this pool, for what is taken from it by other ways.
+    #[must_use]
+    pub fn metrics(&self) -> &PoolMetrics {
+        &self.metrics
+    }
+
+    /// Takes a connection by whatever future gives one; `timed_out` tells the pool's timeout from its other errors.
+    ///
+    /// The way for pools without a method of their own here, and for the less common methods of those with one:
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlx")]
+    /// # async fn example(watched: outrigger::pool::WatchedPool<sqlx::Sqlite>) -> sqlx::Result<()> {
+    /// let opened = watched.pool().acquire();
+    /// let held = watched.take(opened, |error| matches!(error, sqlx::Error::PoolTimedOut)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the future.
+    pub async fn take<C, E>(
+        &self,
+        connection: impl Future<Output = Result<C, E>>,
+        timed_out: impl FnOnce(&E) -> bool,
+    ) -> Result<Held<C>, E> {
+        let wait = self.metrics.wait_beside(&self.at_first);
+        match connection.await {
+            Ok(connection) => Ok(Held::new(wait.acquired(), connection)),
+            Err(error) => {
+                if timed_out(&error) {
+                    wait.timed_out();
+                    self.metrics.timeouts_of(&self.pool.counts());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<P> fmt::Debug for Watched<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("name", &self.metrics.name()).finish_non_exhaustive()
+    }
+}
