@@ -45,6 +45,7 @@
 
 mod labels;
 mod observed;
+mod shape;
 mod statement;
 mod tokens;
 
