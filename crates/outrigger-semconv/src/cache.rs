@@ -35,5 +35,27 @@ pub const ENTRIES: Metric = metric(
     "Entries in the cache.",
 );
 
+/// What the entries take.
+pub const SIZE: Metric = metric(
+    "cache.size",
+    "cache_size_bytes",
+    Kind::Gauge,
+    Unit::Bytes,
+    &[label::CACHE_NAME],
+    Library,
+    "Size of the entries in the cache, as the cache itself weighs them.",
+);
+
+/// Entries that left, by cause.
+pub const EVICTIONS: Metric = metric(
+    "cache.evictions",
+    "cache_evictions_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::CACHE_NAME, label::CACHE_EVICTION_CAUSE],
+    Library,
+    "Values that left the cache, by cause (expired, explicit, replaced or size).",
+);
+
 /// This module's metrics.
-pub const ALL: &[Metric] = &[REQUESTS, LOAD_DURATION, ENTRIES];
+pub const ALL: &[Metric] = &[REQUESTS, LOAD_DURATION, ENTRIES, SIZE, EVICTIONS];

@@ -17,6 +17,23 @@ impl<T: Clone> Late<T> {
         let resolved = metrics.resolve(register);
         if resolved.lasting { self.0.get_or_init(|| resolved.handle).clone() } else { resolved.handle }
     }
+
+    /// Hands the handle to a function without cloning it, and says whether it is one that lasts: for hot paths, since a
+    /// clone counts up and down what all threads share.
+    #[inline]
+    pub(crate) fn with(
+        &self,
+        metrics: &Metrics,
+        register: impl FnOnce(&dyn Recorder) -> T,
+        write: impl FnOnce(&T),
+    ) -> bool {
+        if let Some(handle) = self.0.get() {
+            write(handle);
+            return true;
+        }
+        write(&self.get(metrics, register));
+        self.0.get().is_some()
+    }
 }
 
 // Derived, it would ask for `T: Default`.

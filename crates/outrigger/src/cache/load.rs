@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use pin_project_lite::pin_project;
 
-use super::{CacheMetrics, LoadOutcome};
+use super::CacheMetrics;
+use super::metrics::LoadOutcome;
 
 pin_project! {
     /// The future of [`CacheMetrics::load`].
@@ -50,7 +51,7 @@ impl<F> fmt::Debug for Load<F> {
     }
 }
 
-struct Clock {
+pub(super) struct Clock {
     metrics: CacheMetrics,
     /// Set from the first poll to the end.
     start: Option<Instant>,
@@ -59,7 +60,12 @@ struct Clock {
 }
 
 impl Clock {
-    fn stop(&mut self, outcome: LoadOutcome) {
+    /// One that runs already, for a load that blocks.
+    pub(super) fn started(metrics: CacheMetrics) -> Self {
+        Self { metrics, start: Some(Instant::now()), running: true }
+    }
+
+    pub(super) fn stop(&mut self, outcome: LoadOutcome) {
         if let Some(start) = self.start.take() {
             self.metrics.loaded(outcome, start.elapsed().as_secs_f64());
         }

@@ -61,7 +61,10 @@ macro_rules! recorders {
                     every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
                     collections_are_capped, a_cancelled_query_says_so,
                 },
-                cache::{look_ups_and_loads_are_counted, moka_loads_once_however_many_ask},
+                cache::{
+                    look_ups_and_loads_are_counted, moka_loads_once_however_many_ask, values_that_leave_are_counted_by_cause,
+                    every_way_to_ask_moka_is_a_look_up, any_cache_is_counted_after_two_lines,
+                },
                 pool::{gauges_follow_the_pool, waits_and_timeouts_are_counted},
                 process::{the_process_is_read},
             }
