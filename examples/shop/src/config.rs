@@ -8,6 +8,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "Examples:
   shop                                         a fresh shop in a temporary database, gone when it ends
   shop --database shop.db                      keep users, carts and orders
+  shop --database postgres://ada@localhost/shop
   shop --listen 127.0.0.1:0                    a free port; the first line on stdout says which
   shop --truth-file truth.jsonl                note when faults were on
   curl -X PUT 127.0.0.1:9464/faults/slow-dependency \\
@@ -28,8 +29,8 @@ pub(crate) struct Config {
     #[arg(long, env = "SHOP_ADMIN_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:9464")]
     pub(crate) admin_listen: SocketAddr,
 
-    /// SQLite file or sqlite: URL, created if missing [default: a temporary file, removed at the end]
-    #[arg(long, env = "SHOP_DATABASE", value_name = "FILE|URL")]
+    /// SQLite file (created if missing) or postgres:// URL [default: a temporary file, removed at the end]
+    #[arg(long, env = "SHOP_DATABASE", value_name = "FILE|URL", hide_env_values = true)]
     pub(crate) database: Option<String>,
 
     /// The most database connections

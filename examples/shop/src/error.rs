@@ -54,8 +54,24 @@ impl From<&sqlx::Error> for ApiError {
     fn from(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut => Self::unavailable("database_busy", "no database connection came free in time"),
+            error if is_away(error) => {
+                tracing::warn!(%error, "the database is away");
+                Self::unavailable("database_away", "the database does not answer")
+            }
             error => Self::internal(error),
         }
+    }
+}
+
+/// Whether the connection is gone, or the server is about to go or to come.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // Postgres: its class of connection exceptions, and its shutdown, crash and start.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&&*code))
+        }
+        _ => false,
     }
 }
 

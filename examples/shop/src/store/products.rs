@@ -1,6 +1,6 @@
 //! Products: pages of the list, search, one in detail, and what is bought together with a category.
 
-use super::{Database, Write};
+use super::{Database, Either, run};
 use serde::Serialize;
 
 /// Fewer than this left, and the customer is told so.
@@ -60,52 +60,57 @@ impl From<i64> for Availability {
 pub(crate) async fn page(db: &Database, category: Option<&str>, after: i64, limit: u32) -> sqlx::Result<Vec<Listed>> {
     let mut read = db.read().await?;
     // Two statements, because SQLite picks its index once per statement and not per value of a parameter.
-    let query = match category {
-        None => sqlx::query_as(
+    let products = match category {
+        None => {
             "SELECT p.id, p.name, c.name AS category, p.price_cents, p.stock AS availability
              FROM products p JOIN categories c ON c.id = p.category_id
-             WHERE p.id > ?1 ORDER BY p.id LIMIT ?2",
-        ),
-        Some(_) => sqlx::query_as(
+             WHERE p.id > $1 ORDER BY p.id LIMIT $2"
+        }
+        Some(_) => {
             "SELECT p.id, p.name, c.name AS category, p.price_cents, p.stock AS availability
              FROM products p JOIN categories c ON c.id = p.category_id
-             WHERE c.name = ?3 AND p.id > ?1 ORDER BY p.id LIMIT ?2",
-        ),
+             WHERE c.name = $3 AND p.id > $1 ORDER BY p.id LIMIT $2"
+        }
     };
-    let query = query.bind(after).bind(limit);
-    match category {
-        None => query.fetch_all(read.run()).await,
-        Some(name) => query.bind(name).fetch_all(read.run()).await,
-    }
+    run!(read, |db| {
+        let query = sqlx::query_as(products).bind(after).bind(i64::from(limit));
+        match category {
+            None => query.fetch_all(db).await,
+            Some(name) => query.bind(name).fetch_all(db).await,
+        }
+    })
 }
 
 /// The best matches for all of the words, the last of which may be the beginning of one.
 pub(crate) async fn search(db: &Database, words: &[&str], limit: u32) -> sqlx::Result<Vec<Listed>> {
-    let mut read = db.read().await?;
-    sqlx::query_as(
+    let found = db.pick(
         // A word in the name weighs ten times one in the description.
         "SELECT p.id, p.name, c.name AS category, p.price_cents, p.stock AS availability
          FROM product_search
          JOIN products p ON p.id = product_search.rowid
          JOIN categories c ON c.id = p.category_id
-         WHERE product_search MATCH ?1
-         ORDER BY bm25(product_search, 10.0, 1.0), p.id LIMIT ?2",
-    )
-    .bind(match_expression(words))
-    .bind(limit)
-    .fetch_all(read.run())
-    .await
+         WHERE product_search MATCH $1
+         ORDER BY bm25(product_search, 10.0, 1.0), p.id LIMIT $2",
+        // And so it does by Postgres' own weights of the classes A and D.
+        "SELECT p.id, p.name, c.name AS category, p.price_cents, p.stock AS availability
+         FROM products p JOIN categories c ON c.id = p.category_id
+         WHERE p.words @@ to_tsquery('english', $1)
+         ORDER BY ts_rank(p.words, to_tsquery('english', $1)) DESC, p.id LIMIT $2",
+    );
+    let mut read = db.read().await?;
+    let words = match read.connection() {
+        Either::Sqlite(_) => fts5_words(words),
+        Either::Postgres(_) => tsquery_words(words),
+    };
+    run!(read, |db| sqlx::query_as(found).bind(words).bind(i64::from(limit)).fetch_all(db).await)
 }
 
 pub(crate) async fn detail(db: &Database, id: i64) -> sqlx::Result<Option<Detail>> {
     let mut read = db.read().await?;
-    sqlx::query_as(
+    let product =
         "SELECT p.id, p.name, c.name AS category, p.price_cents, p.stock AS availability, p.description, p.category_id
-         FROM products p JOIN categories c ON c.id = p.category_id WHERE p.id = ?",
-    )
-    .bind(id)
-    .fetch_optional(read.run())
-    .await
+         FROM products p JOIN categories c ON c.id = p.category_id WHERE p.id = $1";
+    run!(read, |db| sqlx::query_as(product).bind(id).fetch_optional(db).await)
 }
 
 /// What customers put into the same order with products of this category, most often bought first.
@@ -114,31 +119,29 @@ pub(crate) async fn detail(db: &Database, id: i64) -> sqlx::Result<Option<Detail
 /// cached.
 pub(crate) async fn bought_together(db: &Database, category_id: i64, limit: u32) -> sqlx::Result<Vec<Companion>> {
     let mut read = db.read().await?;
-    sqlx::query_as(
-        "SELECT companion.id, companion.name, companion.price_cents
+    let companions = "SELECT companion.id, companion.name, companion.price_cents
          FROM order_items mine
          JOIN products ours ON ours.id = mine.product_id
          JOIN order_items theirs ON theirs.order_id = mine.order_id AND theirs.product_id <> mine.product_id
          JOIN products companion ON companion.id = theirs.product_id
-         WHERE ours.category_id = ?1
-         GROUP BY companion.id ORDER BY count(*) DESC, companion.id LIMIT ?2",
-    )
-    .bind(category_id)
-    .bind(limit)
-    .fetch_all(read.run())
-    .await
+         WHERE ours.category_id = $1
+         GROUP BY companion.id ORDER BY count(*) DESC, companion.id LIMIT $2";
+    run!(read, |db| sqlx::query_as(companions).bind(category_id).bind(i64::from(limit)).fetch_all(db).await)
 }
 
 /// Fills the shelves of what has run low, and returns whose availability that changed.
-pub(crate) async fn restock(write: &mut Write<'_>) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar("UPDATE products SET stock = restock_to WHERE stock < ? AND stock < restock_to RETURNING id")
-        .bind(FEW)
-        .fetch_all(write.run())
-        .await
+pub(crate) async fn restock(db: &Database) -> sqlx::Result<Vec<i64>> {
+    let mut write = db.write().await?;
+    let low = "SELECT id FROM products WHERE stock < $1 AND stock < restock_to ORDER BY id FOR NO KEY UPDATE";
+    write.lock(low, FEW).await?;
+    let filled = "UPDATE products SET stock = restock_to WHERE stock < $1 AND stock < restock_to RETURNING id";
+    let filled = run!(write, |db| sqlx::query_scalar(filled).bind(FEW).fetch_all(db).await)?;
+    write.commit().await?;
+    Ok(filled)
 }
 
 /// Quoting makes every word a plain word: no operator of the query language gets through.
-fn match_expression(words: &[&str]) -> String {
+fn fts5_words(words: &[&str]) -> String {
     let mut expression = String::new();
     for word in words {
         expression.push('"');
@@ -150,14 +153,22 @@ fn match_expression(words: &[&str]) -> String {
     expression
 }
 
+/// The same for Postgres.
+fn tsquery_words(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "''"))).collect();
+    format!("{}:*", quoted.join(" & "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn words_are_quoted_and_the_last_is_a_prefix() {
-        assert_eq!(match_expression(&["oak", "tab"]), r#""oak" "tab"*"#);
-        assert_eq!(match_expression(&["a\"OR", "NEAR"]), r#""a""OR" "NEAR"*"#);
+        assert_eq!(fts5_words(&["oak", "tab"]), r#""oak" "tab"*"#);
+        assert_eq!(fts5_words(&["a\"OR", "NEAR"]), r#""a""OR" "NEAR"*"#);
+        assert_eq!(tsquery_words(&["oak", "tab"]), "'oak' & 'tab':*");
+        assert_eq!(tsquery_words(&["a' | 'b"]), "'a'' | ''b':*");
     }
 
     #[test]

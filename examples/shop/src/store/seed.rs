@@ -1,13 +1,14 @@
 //! The goods of a new shop and the orders of its past, the same in every shop: tests and load can count on them.
 
-use super::{Database, Write, now_ms};
+use super::{Database, Either, Write, now_ms, run};
 use fastrand::Rng;
+use outrigger::db::Timed;
 use serde::Serialize;
 
 pub(crate) const PRODUCTS: usize = 10_000;
 /// Orders of the past, from which the shop learns what is bought together.
 const PAST_ORDERS: i64 = 24_000;
-/// SQLite reads a statement's rows out of one JSON text, which takes many times its length while it does.
+/// A statement's rows come as one JSON text, which takes many times its length while it is read.
 const ROWS_AT_A_TIME: usize = 1_000;
 /// The user of the past orders. Its password hash fits no password.
 const PAST_USER: i64 = 1;
@@ -38,7 +39,12 @@ type PastItem = (i64, i64, i64);
 /// Fills an empty database; leaves any other alone.
 pub(crate) async fn fill(db: &Database) -> sqlx::Result<()> {
     let mut write = db.write().await?;
-    let filled: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM products)").fetch_one(write.run()).await?;
+    if let Either::Postgres(connection) = write.connection() {
+        // Another shop may start on the same database.
+        sqlx::query("LOCK TABLE products IN EXCLUSIVE MODE").execute(Timed(connection)).await?;
+    }
+    let filled = "SELECT EXISTS (SELECT 1 FROM products)";
+    let filled: bool = run!(write, |db| sqlx::query_scalar(filled).fetch_one(db).await)?;
     if filled {
         return Ok(());
     }
@@ -50,57 +56,72 @@ pub(crate) async fn fill(db: &Database) -> sqlx::Result<()> {
     insert_products(&mut write, &products).await?;
     insert_past_orders(&mut write, &past).await?;
     // The planner's statistics: without them it walks the joins of the past orders from the wrong end.
-    sqlx::query("ANALYZE").execute(write.run()).await?;
+    run!(write, |db| sqlx::query("ANALYZE").execute(db).await.map(drop))?;
     write.commit().await
 }
 
+/// Runs an insertion that reads its rows from `rows (value)`, which is what the JSON array holds.
+macro_rules! insert {
+    ($write:expr, $insertion:literal, $rows:expr) => {{
+        let insertion = $write.pick(
+            concat!($insertion, " FROM json_each($1) AS rows"),
+            concat!($insertion, " FROM json_array_elements($1::json) AS rows (value)"),
+        );
+        let rows = json($rows)?;
+        run!($write, |db| sqlx::query(insertion).bind(rows).execute(db).await.map(drop))
+    }};
+}
+
 async fn insert_products(write: &mut Write<'_>, products: &[Product]) -> sqlx::Result<()> {
-    let categories: Vec<&str> = CATEGORIES.iter().map(|(name, _)| *name).collect();
-    sqlx::query("INSERT INTO categories (id, name) SELECT key + 1, value FROM json_each(?)")
-        .bind(json(&categories)?)
-        .execute(write.run())
-        .await?;
+    let categories: Vec<(usize, &str)> = (1..).zip(CATEGORIES.iter().map(|(name, _)| *name)).collect();
+    insert!(write, "INSERT INTO categories (id, name) SELECT CAST(value ->> 0 AS BIGINT), value ->> 1", &categories)?;
     for products in products.chunks(ROWS_AT_A_TIME) {
-        sqlx::query(
+        insert!(
+            write,
             "INSERT INTO products (id, category_id, name, description, price_cents, stock, restock_to)
-             SELECT value ->> 'id', value ->> 'category_id', value ->> 'name', value ->> 'description',
-                    value ->> 'price_cents', value ->> 'stock', value ->> 'restock_to' FROM json_each(?)",
-        )
-        .bind(json(&products)?)
-        .execute(write.run())
-        .await?;
+             SELECT CAST(value ->> 'id' AS BIGINT), CAST(value ->> 'category_id' AS BIGINT), value ->> 'name',
+                    value ->> 'description', CAST(value ->> 'price_cents' AS BIGINT), CAST(value ->> 'stock' AS BIGINT),
+                    CAST(value ->> 'restock_to' AS BIGINT)",
+            &products
+        )?;
     }
     Ok(())
 }
 
 async fn insert_past_orders(write: &mut Write<'_>, past: &[PastOrder]) -> sqlx::Result<()> {
     let now = now_ms();
-    sqlx::query("INSERT INTO users (id, email, password_hash, created_at) VALUES (?, 'counter@shop.invalid', '!', ?)")
-        .bind(PAST_USER)
-        .bind(now)
-        .execute(write.run())
-        .await?;
+    let user = "INSERT INTO users (id, email, password_hash, created_at) VALUES ($1, 'counter@shop.invalid', '!', $2)";
+    run!(write, |db| sqlx::query(user).bind(PAST_USER).bind(now).execute(db).await.map(drop))?;
     for orders in past.chunks(ROWS_AT_A_TIME) {
         let total = |order: &PastOrder| order.items.iter().map(|(_, quantity, price)| quantity * price).sum();
-        let totals: Vec<(i64, i64)> = orders.iter().map(|order| (order.id, total(order))).collect();
-        sqlx::query(
+        let totals: Vec<(i64, i64, i64, i64)> =
+            orders.iter().map(|order| (order.id, PAST_USER, total(order), now)).collect();
+        insert!(
+            write,
             "INSERT INTO orders (id, user_id, status, total_cents, created_at, updated_at)
-             SELECT value ->> 0, ?1, 'notified', value ->> 1, ?2, ?2 FROM json_each(?3)",
-        )
-        .bind(PAST_USER)
-        .bind(now)
-        .bind(json(&totals)?)
-        .execute(write.run())
-        .await?;
-        let items: Vec<_> =
-            orders.iter().flat_map(|order| order.items.iter().map(move |item| (order.id, item))).collect();
-        sqlx::query(
+             SELECT CAST(value ->> 0 AS BIGINT), CAST(value ->> 1 AS BIGINT), 'notified', CAST(value ->> 2 AS BIGINT),
+                    CAST(value ->> 3 AS BIGINT), CAST(value ->> 3 AS BIGINT)",
+            &totals
+        )?;
+        let items: Vec<(i64, i64, i64, i64)> = orders
+            .iter()
+            .flat_map(|order| order.items.iter().map(|(id, quantity, price)| (order.id, *id, *quantity, *price)))
+            .collect();
+        insert!(
+            write,
             "INSERT INTO order_items (order_id, product_id, quantity, unit_price_cents)
-             SELECT value ->> 0, value ->> '$[1][0]', value ->> '$[1][1]', value ->> '$[1][2]' FROM json_each(?)",
-        )
-        .bind(json(&items)?)
-        .execute(write.run())
-        .await?;
+             SELECT CAST(value ->> 0 AS BIGINT), CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT),
+                    CAST(value ->> 3 AS BIGINT)",
+            &items
+        )?;
+    }
+    // Postgres hands out numbers without looking at those that are taken; SQLite looks.
+    if let Either::Postgres(connection) = write.connection() {
+        for taken in
+            ["SELECT setval('users_id_seq', max(id)) FROM users", "SELECT setval('orders_id_seq', max(id)) FROM orders"]
+        {
+            sqlx::query(taken).execute(Timed(&mut *connection)).await?;
+        }
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ const MAIL_LATENCY: Duration = Duration::from_millis(8);
 const STALE_AFTER: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Orders read at a time when work is resumed.
-const RESUME_PAGE: u32 = 100;
+const RESUME_PAGE: i64 = 100;
 /// Orders in hand may take this long to finish when the shop ends; the others wait in their table.
 const LAST_WORK: Duration = Duration::from_secs(3);
 
@@ -224,18 +224,11 @@ async fn resume(db: Database, queue: mpsc::Sender<i64>) {
 async fn deliver(db: Database, catalog: Catalog, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
-        match delivery(&db).await {
+        match products::restock(&db).await {
             Ok(restocked) => catalog.forget_products(&restocked).await,
             Err(error) => tracing::error!(%error, "a delivery could not be booked"),
         }
     }
-}
-
-async fn delivery(db: &Database) -> sqlx::Result<Vec<i64>> {
-    let mut write = db.write().await?;
-    let restocked = products::restock(&mut write).await?;
-    write.commit().await?;
-    Ok(restocked)
 }
 
 async fn until(mut stopped: watch::Receiver<bool>, task: impl Future<Output = ()>) {

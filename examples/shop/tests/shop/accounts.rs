@@ -1,11 +1,13 @@
 //! Signing up and logging in.
 
-use crate::support::{Shop, assert_error};
+use crate::backend::{Backend, on_each_database};
+use crate::support::assert_error;
 use serde_json::json;
 
-#[test]
-fn accounts_are_checked_and_sessions_are_needed() {
-    let shop = Shop::start();
+on_each_database!(accounts_are_checked_and_sessions_are_needed, the_oldest_of_too_many_sessions_ends);
+
+fn accounts_are_checked_and_sessions_are_needed(on: &Backend) {
+    let shop = on.shop();
     let account = |email: &str, password: &str| json!({"email": email, "password": password});
     let sign_up = |email: &str, password: &str| shop.post("/users", &account(email, password));
     let log_in = |email: &str, password: &str| shop.post("/sessions", &account(email, password));
@@ -46,9 +48,8 @@ fn accounts_are_checked_and_sessions_are_needed() {
     }
 }
 
-#[test]
-fn the_oldest_of_too_many_sessions_ends() {
-    let shop = Shop::start();
+fn the_oldest_of_too_many_sessions_ends(on: &Backend) {
+    let shop = on.shop();
     let account = json!({"email": "ada@example.com", "password": "correct horse"});
     assert_eq!(shop.post("/users", &account).status, 201);
     let tokens: Vec<String> =

@@ -1,14 +1,21 @@
 //! The list, search, and pages that are not there.
 
-use crate::support::{Shop, assert_error};
+use crate::backend::{Backend, on_each_database};
+use crate::support::assert_error;
 use outrigger_testkit::http::request;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-#[test]
-fn cursors_lead_past_every_product_exactly_once() {
-    let shop = Shop::start();
+on_each_database!(
+    cursors_lead_past_every_product_exactly_once,
+    a_category_has_its_own_pages,
+    search_takes_words_and_nothing_but_words,
+    wrong_requests_get_an_error_that_says_what_is_wrong
+);
+
+fn cursors_lead_past_every_product_exactly_once(on: &Backend) {
+    let shop = on.shop();
     let mut seen = Vec::new();
     let mut next = Some(String::new());
     while let Some(cursor) = next {
@@ -19,9 +26,8 @@ fn cursors_lead_past_every_product_exactly_once() {
     assert_eq!(seen, (1..=10_000).collect::<Vec<i64>>());
 }
 
-#[test]
-fn a_category_has_its_own_pages() {
-    let shop = Shop::start();
+fn a_category_has_its_own_pages(on: &Backend) {
+    let shop = on.shop();
     let mut seen = BTreeSet::new();
     let mut next = Some(String::new());
     while let Some(cursor) = next {
@@ -36,9 +42,8 @@ fn a_category_has_its_own_pages() {
     assert_eq!(shop.get("/products?category=Nowhere").json(), json!({"products": [], "next_cursor": null}));
 }
 
-#[test]
-fn search_takes_words_and_nothing_but_words() {
-    let shop = Shop::start();
+fn search_takes_words_and_nothing_but_words(on: &Backend) {
+    let shop = on.shop();
     let hits = |query: &str| shop.get(&format!("/search?q={query}")).json()["products"].as_array().unwrap().len();
     assert_eq!(hits("kettle"), 20);
     assert!(hits("kett") > 0, "the last word may be unfinished");
@@ -54,9 +59,8 @@ fn search_takes_words_and_nothing_but_words() {
     assert_error(&shop.get("/search"), 400, "invalid_query", "q");
 }
 
-#[test]
-fn wrong_requests_get_an_error_that_says_what_is_wrong() {
-    let shop = Shop::start();
+fn wrong_requests_get_an_error_that_says_what_is_wrong(on: &Backend) {
+    let shop = on.shop();
     for cursor in ["1", "p1", "p1ffffffffffffffff", "p2000000000000000a"] {
         assert_error(&shop.get(&format!("/products?cursor={cursor}")), 400, "invalid_field", "cursor");
     }

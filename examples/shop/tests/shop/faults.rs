@@ -1,5 +1,6 @@
 //! Each fault, switched as an operator does, and seen as a customer and on the metrics page.
 
+use crate::backend::{Backend, on_each_database};
 use crate::support::{PATIENCE, Shop, assert_error};
 use outrigger_testkit::{Folder, wait_until};
 use serde_json::{Value, json};
@@ -7,13 +8,18 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+on_each_database!(
+    errors_fail_requests_and_are_counted_as_failures,
+    a_starved_pool_makes_everybody_wait,
+    a_flushed_cache_is_loaded_anew
+);
+
 fn setting(share: f64, strength_ms: u64, route: &str) -> Value {
     json!({"share": share, "strength_ms": strength_ms, "routes": [route]})
 }
 
-#[test]
-fn errors_fail_requests_and_are_counted_as_failures() {
-    let shop = Shop::start();
+fn errors_fail_requests_and_are_counted_as_failures(on: &Backend) {
+    let shop = on.shop();
     let counted = [("http_route", "/search"), ("http_response_status_code", "500"), ("error_type", "500")];
     let failures = || shop.metric("http_server_request_duration_seconds", &counted);
     assert_eq!(shop.get("/search?q=oak").status, 200);
@@ -46,9 +52,8 @@ fn a_slow_dependency_is_waited_for() {
     assert!(begun.elapsed() >= Duration::from_millis(300));
 }
 
-#[test]
-fn a_starved_pool_makes_everybody_wait() {
-    let shop = Shop::with(&["--max-connections", "2"]);
+fn a_starved_pool_makes_everybody_wait(on: &Backend) {
+    let shop = on.shop_with(&["--max-connections", "2"]);
     shop.fault("pool-starvation", &setting(1.0, 1_500, "/products"));
     thread::scope(|scope| {
         for _ in 0..6 {
@@ -66,9 +71,8 @@ fn a_starved_pool_makes_everybody_wait() {
     assert_eq!(shop.get("/search?q=oak").status, 200);
 }
 
-#[test]
-fn a_flushed_cache_is_loaded_anew() {
-    let shop = Shop::start();
+fn a_flushed_cache_is_loaded_anew(on: &Backend) {
+    let shop = on.shop();
     let lookups = |result: &str| {
         shop.metric("cache_requests_total", &[("cache_name", "bought_together"), ("cache_result", result)])
     };

@@ -1,11 +1,12 @@
 //! From the list to a paid order.
 
-use crate::support::Shop;
+use crate::backend::{Backend, on_each_database};
 use serde_json::json;
 
-#[test]
-fn a_customer_finds_buys_and_is_told() {
-    let shop = Shop::start();
+on_each_database!(a_customer_finds_buys_and_is_told, a_declined_card_puts_the_goods_back_on_the_shelf);
+
+fn a_customer_finds_buys_and_is_told(on: &Backend) {
+    let shop = on.shop();
     let page = shop.get("/products?limit=5").json();
     assert_eq!(page["products"].as_array().unwrap().len(), 5);
     let found = shop.get("/search?q=oak+desk").json();
@@ -34,10 +35,9 @@ fn a_customer_finds_buys_and_is_told() {
     customer.wait_status(order["id"].as_i64().unwrap(), "notified");
 }
 
-#[test]
-fn a_declined_card_puts_the_goods_back_on_the_shelf() {
+fn a_declined_card_puts_the_goods_back_on_the_shelf(on: &Backend) {
     // Deliveries stay away, so that the shelf shows what the order gave back.
-    let shop = Shop::with(&["--restock-interval", "1h"]);
+    let shop = on.shop_with(&["--restock-interval", "1h"]);
     let customer = shop.customer();
     // A last piece, of which there are three, and enough of others to go past the card's limit.
     assert_eq!(customer.put_into_cart(97, 3).status, 200);

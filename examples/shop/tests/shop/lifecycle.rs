@@ -50,6 +50,8 @@ fn what_cannot_begin_names_the_flag() {
     fails(shop.clone().args(["--listen", &address]), "--listen");
     let free = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
     fails(shop.clone().args(free).args(["--database", "/no/such/folder/shop.db"]), "--database");
+    let mysql = ["--database", "mysql://ada:secret@db/shop"];
+    fails(shop.clone().args(free).args(mysql), "postgres://USER:PASSWORD@HOST:5432/DATABASE");
     fails(shop.clone().args(free).args(["--truth-file", "/no/such/folder/truth"]), "--truth-file");
     fails(shop.clone().args(["--listen", "8080"]), "--listen");
     fails(shop.clone().args(["--queue-capacity", "0"]), "--queue-capacity");

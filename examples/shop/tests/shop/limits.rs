@@ -1,13 +1,15 @@
 //! What happens when there is too much of something.
 
-use crate::support::{PATIENCE, Shop, assert_error};
+use crate::backend::{Backend, on_each_database};
+use crate::support::{PATIENCE, assert_error};
 use outrigger_testkit::wait_until;
 use serde_json::json;
 use std::thread;
 
-#[test]
-fn a_request_that_takes_too_long_is_given_up() {
-    let shop = Shop::with(&["--request-timeout", "100ms"]);
+on_each_database!(a_request_that_takes_too_long_is_given_up, more_requests_than_allowed_are_refused);
+
+fn a_request_that_takes_too_long_is_given_up(on: &Backend) {
+    let shop = on.shop_with(&["--request-timeout", "100ms"]);
     shop.fault("slow-dependency", &json!({"share": 1, "strength_ms": 10_000, "routes": ["/search"]}));
     assert_error(&shop.get("/search?q=oak"), 504, "timeout", "");
     assert_eq!(shop.get("/products").status, 200);
@@ -15,9 +17,8 @@ fn a_request_that_takes_too_long_is_given_up() {
     assert_eq!(shop.metric("http_server_request_duration_seconds", &counted), 1.0);
 }
 
-#[test]
-fn more_requests_than_allowed_are_refused() {
-    let shop = Shop::with(&["--max-in-flight", "1"]);
+fn more_requests_than_allowed_are_refused(on: &Backend) {
+    let shop = on.shop_with(&["--max-in-flight", "1"]);
     shop.fault("slow-dependency", &json!({"share": 1, "strength_ms": 10_000, "routes": ["/search"]}));
     thread::scope(|scope| {
         let slow = scope.spawn(|| shop.get("/search?q=oak").status);

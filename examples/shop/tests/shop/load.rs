@@ -1,9 +1,12 @@
 //! The load generator against the shop.
 
+use crate::backend::{Backend, on_each_database};
 use crate::support::{PATIENCE, Shop, load_program};
 use outrigger_testkit::{Folder, Signal};
 use serde_json::Value;
 use std::path::Path;
+
+on_each_database!(a_run_goes_through_its_phases_and_its_report_adds_up);
 
 fn report(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -56,9 +59,8 @@ fn step<'a>(phase: &'a Value, name: &str) -> &'a Value {
     phase["steps"].as_array().unwrap().iter().find(|step| step["step"] == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
-#[test]
-fn a_run_goes_through_its_phases_and_its_report_adds_up() {
-    let shop = Shop::start();
+fn a_run_goes_through_its_phases_and_its_report_adds_up(on: &Backend) {
+    let shop = on.shop();
     let folder = Folder::new("load");
     let file = folder.path().join("report.json");
     let finished = load_program(&shop.url)

@@ -1,13 +1,15 @@
 //! The page that the shop shows to its agent.
 
+use crate::backend::{Backend, on_each_database};
 use crate::support::Shop;
 use outrigger_exposition::{Format, Kind, Value, families};
 use outrigger_semconv as catalogue;
 use std::collections::BTreeSet;
 
-#[test]
-fn the_page_holds_the_catalogues_metrics_and_nothing_else() {
-    let shop = Shop::start();
+on_each_database!(the_page_holds_the_catalogues_metrics_and_nothing_else, requests_are_counted_by_their_route);
+
+fn the_page_holds_the_catalogues_metrics_and_nothing_else(on: &Backend) {
+    let shop = on.shop();
     let customer = shop.customer();
     assert_eq!(shop.get("/search?q=oak").status, 200);
     assert_eq!(shop.get("/products/1").status, 200);
@@ -60,9 +62,8 @@ fn the_page_holds_the_catalogues_metrics_and_nothing_else() {
     }
 }
 
-#[test]
-fn requests_are_counted_by_their_route() {
-    let shop = Shop::start();
+fn requests_are_counted_by_their_route(on: &Backend) {
+    let shop = on.shop();
     let count = |route: &str, status: &str| {
         let labels = [("http_route", route), ("http_response_status_code", status)];
         shop.metric("http_server_request_duration_seconds", &labels)
@@ -77,6 +78,7 @@ fn requests_are_counted_by_their_route() {
     assert_eq!(count("/products/{id}", "200"), 7.0);
     assert_eq!(count("/products/{id}", "404"), 1.0);
     assert_eq!(count("_unmatched", "404"), 3.0);
-    let selects = [("db_operation_name", "SELECT"), ("db_collection_name", "products"), ("db_system_name", "sqlite")];
+    let selects =
+        [("db_operation_name", "SELECT"), ("db_collection_name", "products"), ("db_system_name", on.system())];
     assert!(shop.metric("db_client_operation_duration_seconds", &selects) >= 8.0);
 }

@@ -1,15 +1,24 @@
 //! Carts, checkouts, and what the workers make of them.
 
-use crate::support::{PATIENCE, Shop, assert_error};
+use crate::backend::{Backend, new_database, on_each_database};
+use crate::support::{Customer, PATIENCE, Shop, assert_error};
 use outrigger_testkit::Folder;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
+use std::thread;
+
+on_each_database!(
+    a_cart_takes_what_there_is,
+    nobody_gets_more_than_there_is,
+    a_full_queue_refuses_orders_and_takes_nothing,
+    orders_survive_a_kill_and_are_finished_once,
+    a_rush_sells_each_piece_once
+);
 
 /// A product of which there are three, and never more.
 const LAST_PIECE: i64 = 97;
 
-#[test]
-fn a_cart_takes_what_there_is() {
-    let shop = Shop::start();
+fn a_cart_takes_what_there_is(on: &Backend) {
+    let shop = on.shop();
     let customer = shop.customer();
     assert_error(&customer.send("POST", "/orders", None), 409, "empty_cart", "");
     assert_error(&customer.put_into_cart(10_001, 1), 400, "invalid_field", "product_id");
@@ -27,9 +36,8 @@ fn a_cart_takes_what_there_is() {
     assert_eq!(customer.put_into_cart(51, 1).json()["items"].as_array().unwrap().len(), 50);
 }
 
-#[test]
-fn nobody_gets_more_than_there_is() {
-    let shop = Shop::start();
+fn nobody_gets_more_than_there_is(on: &Backend) {
+    let shop = on.shop();
     let page = format!("/products/{LAST_PIECE}");
     assert_eq!(shop.get(&page).json()["availability"], "few");
     let (first, second) = (shop.customer(), shop.customer());
@@ -48,9 +56,8 @@ fn nobody_gets_more_than_there_is() {
     assert_eq!(second.send("GET", &format!("/orders/{order}"), None).status, 200);
 }
 
-#[test]
-fn a_full_queue_refuses_orders_and_takes_nothing() {
-    let shop = Shop::with(&["--queue-capacity", "1", "--workers", "1", "--payment-latency", "10m"]);
+fn a_full_queue_refuses_orders_and_takes_nothing(on: &Backend) {
+    let shop = on.shop_with(&["--queue-capacity", "1", "--workers", "1", "--payment-latency", "10m"]);
     // One in hand, one in the queue, and perhaps one before the worker has taken the first.
     let (customer, refused) = (0..4)
         .find_map(|_| {
@@ -67,12 +74,14 @@ fn a_full_queue_refuses_orders_and_takes_nothing() {
     assert_eq!(shop.metric("http_server_request_duration_seconds", &counted), 1.0);
 }
 
-#[tokio::test]
-async fn orders_survive_a_kill_and_are_finished_once() {
+fn orders_survive_a_kill_and_are_finished_once(on: &Backend) {
     let folder = Folder::new("shop");
-    let database = folder.path().join("shop.db");
-    let database = database.to_str().unwrap();
-    let shop = Shop::with(&["--database", database, "--payment-latency", "10m"]);
+    let file = folder.path().join("shop.db").display().to_string();
+    let database = match on {
+        Backend::Sqlite => file.clone(),
+        Backend::Postgres(postgres) => new_database(postgres),
+    };
+    let shop = Shop::with(&["--database", &database, "--payment-latency", "10m"]);
     let customer = shop.customer();
     let orders: Vec<i64> = (1..=5)
         .map(|id| {
@@ -84,17 +93,53 @@ async fn orders_survive_a_kill_and_are_finished_once() {
     assert!(orders.iter().all(|id| customer.order_status(*id) == "pending"));
     shop.process.kill();
 
-    let shop = Shop::with(&["--database", database]);
+    let shop = Shop::with(&["--database", &database]);
     // The session is still good, too.
-    let customer = crate::support::Customer { shop: &shop, token };
+    let customer = Customer { shop: &shop, token };
     for id in &orders {
         customer.wait_status(*id, "notified");
     }
     shop.process.stop(PATIENCE);
-    let mut connection = SqliteConnection::connect(&format!("sqlite:{database}")).await.unwrap();
-    let told: Vec<i64> = sqlx::query_scalar("SELECT order_id FROM notifications ORDER BY order_id")
-        .fetch_all(&mut connection)
-        .await
-        .unwrap();
+    let told = async {
+        let told = "SELECT order_id FROM notifications ORDER BY order_id";
+        match on {
+            Backend::Sqlite => {
+                let mut database = SqliteConnection::connect(&format!("sqlite:{file}")).await.unwrap();
+                sqlx::query_scalar::<_, i64>(told).fetch_all(&mut database).await.unwrap()
+            }
+            Backend::Postgres(_) => {
+                let mut database = PgConnection::connect(&database).await.unwrap();
+                sqlx::query_scalar::<_, i64>(told).fetch_all(&mut database).await.unwrap()
+            }
+        }
+    };
+    let told = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(told);
     assert_eq!(told, orders);
+}
+
+/// Customers of one product meet at the shelf, each with their goods in an order of their own.
+fn a_rush_sells_each_piece_once(on: &Backend) {
+    let shop = on.shop_with(&["--restock-interval", "1h"]);
+    let sold = thread::scope(|scope| {
+        let rush: Vec<_> = (0..8)
+            .map(|number| {
+                let shop = &shop;
+                scope.spawn(move || {
+                    let customer = shop.customer();
+                    let mut goods = [LAST_PIECE, 1, 2, 3];
+                    goods.rotate_left(number % 4);
+                    for id in goods {
+                        assert_eq!(customer.put_into_cart(id, 1).status, 200);
+                    }
+                    let response = customer.send("POST", "/orders", None);
+                    if response.status != 201 {
+                        assert_error(&response, 409, "out_of_stock", "0 left");
+                    }
+                    response.status == 201
+                })
+            })
+            .collect();
+        rush.into_iter().map(|customer| customer.join().unwrap()).filter(|sold| *sold).count()
+    });
+    assert_eq!(sold, 3);
 }
