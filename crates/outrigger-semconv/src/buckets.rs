@@ -7,6 +7,9 @@ pub const REQUEST_SECONDS: &[f64] =
 /// Database operations, cache loads and pool waits, in seconds: OpenTelemetry's advice for database durations.
 pub const OPERATION_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
+/// Rows that a query returned: OpenTelemetry's advice.
+pub const ROWS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
+
 /// Background tasks, in seconds.
 pub const TASK_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
 

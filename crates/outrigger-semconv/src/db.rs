@@ -5,21 +5,45 @@ use crate::{Emitter::Library, Kind, Metric, Unit, buckets, label, metric};
 
 const POOL: &[&str] = &[label::DB_CLIENT_CONNECTION_POOL_NAME];
 
-/// One call to the database, the wait for a pooled connection included where the pool is the executor.
+const OPERATION: &[&str] = &[
+    label::DB_SYSTEM_NAME,
+    label::DB_OPERATION_NAME,
+    label::DB_COLLECTION_NAME,
+    label::DB_NAMESPACE,
+    label::DB_ROLE,
+    label::DB_SHARD,
+    label::ERROR_TYPE,
+];
+
+const QUERY: &[&str] = &[
+    label::DB_SYSTEM_NAME,
+    label::DB_OPERATION_NAME,
+    label::DB_COLLECTION_NAME,
+    label::DB_NAMESPACE,
+    label::DB_ROLE,
+    label::DB_SHARD,
+];
+
+/// One call to the database; through `Timed(&pool)`, the wait for a connection included.
 pub const CLIENT_OPERATION_DURATION: Metric = metric(
     "db.client.operation.duration",
     "db_client_operation_duration_seconds",
     Kind::Histogram(buckets::OPERATION_SECONDS),
     Unit::Seconds,
-    &[
-        label::DB_SYSTEM_NAME,
-        label::DB_OPERATION_NAME,
-        label::DB_COLLECTION_NAME,
-        label::DB_NAMESPACE,
-        label::ERROR_TYPE,
-    ],
+    OPERATION,
     Library,
     "Duration of database client operations.",
+);
+
+/// Rows that a query gave its caller; queries that failed are not among them.
+pub const CLIENT_RESPONSE_RETURNED_ROWS: Metric = metric(
+    "db.client.response.returned_rows",
+    "db_client_response_returned_rows",
+    Kind::Histogram(buckets::ROWS),
+    Unit::One,
+    QUERY,
+    Library,
+    "Rows that queries returned.",
 );
 
 /// Connections that the pool holds now.
@@ -124,6 +148,7 @@ pub const CLIENT_CONNECTION_USE_TIME: Metric = metric(
 /// This module's metrics.
 pub const ALL: &[Metric] = &[
     CLIENT_OPERATION_DURATION,
+    CLIENT_RESPONSE_RETURNED_ROWS,
     CLIENT_CONNECTION_COUNT,
     CLIENT_CONNECTION_MAX,
     CLIENT_CONNECTION_IDLE_MAX,

@@ -34,6 +34,10 @@ pub const DB_OPERATION_NAME: &str = "db_operation_name";
 pub const DB_COLLECTION_NAME: &str = "db_collection_name";
 /// The database, where the caller names it.
 pub const DB_NAMESPACE: &str = "db_namespace";
+/// What a server does among its like, where the caller says so, such as `primary` or `replica`.
+pub const DB_ROLE: &str = "db_role";
+/// The part of the data that a server holds, where the caller names it.
+pub const DB_SHARD: &str = "db_shard";
 /// The name that the service gave its connection pool.
 pub const DB_CLIENT_CONNECTION_POOL_NAME: &str = "db_client_connection_pool_name";
 /// `idle` or `used`.
@@ -90,6 +94,8 @@ pub const ALL: &[&str] = &[
     DB_OPERATION_NAME,
     DB_COLLECTION_NAME,
     DB_NAMESPACE,
+    DB_ROLE,
+    DB_SHARD,
     DB_CLIENT_CONNECTION_POOL_NAME,
     DB_CLIENT_CONNECTION_STATE,
     CACHE_NAME,

@@ -45,6 +45,7 @@
 //! | `exporter` | no | [`exporter`], [`prometheus_builder()`]: `metrics-exporter-prometheus` as the recorder instead, its upkeep running |
 //! | `otlp` | no | [`otlp`]: a push of everything over OTLP/HTTP, without an agent; needs Tokio. `otlp-tls` adds https |
 //! | `protobuf` | no | native histograms, in the format that Prometheus reads them in: see [below](#native-histograms) |
+//! | `db` | no | [`db`]: [`timed`](db::TimedExt) on any future of a database client; needs no driver and no runtime |
 //! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
 //! | `client` | no | [`client`]: a tower layer for the calls that the service makes |
 //! | `moka` | no | [`MokaCache`](cache::MokaCache) |
@@ -104,7 +105,7 @@ pub mod admin;
 pub mod cache;
 #[cfg(feature = "client")]
 pub mod client;
-#[cfg(feature = "sqlx")]
+#[cfg(feature = "db")]
 pub mod db;
 #[cfg(feature = "exporter")]
 pub mod exporter;
@@ -125,7 +126,7 @@ pub mod pool;
 #[cfg(feature = "process")]
 pub mod process;
 mod resource;
-#[cfg(any(feature = "client", feature = "http", feature = "sqlx"))]
+#[cfg(any(feature = "client", feature = "db", feature = "http"))]
 mod series;
 mod shutdown;
 #[cfg(any(feature = "exemplars", feature = "http"))]

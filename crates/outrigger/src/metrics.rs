@@ -49,7 +49,7 @@ struct Inner {
     client: crate::client::Series,
     #[cfg(feature = "http")]
     http: crate::http::Series,
-    #[cfg(feature = "sqlx")]
+    #[cfg(feature = "db")]
     db: crate::db::Series,
     #[cfg(feature = "pool")]
     pools: crate::named::Named<crate::pool::Series>,
@@ -130,7 +130,7 @@ impl Metrics {
 
     /// Whether handles that are resolved now may be kept.
     #[cfg_attr(
-        not(any(feature = "client", feature = "http", feature = "sqlx")),
+        not(any(feature = "client", feature = "http", feature = "db")),
         allow(dead_code, reason = "its callers are features")
     )]
     pub(crate) fn is_installed(&self) -> bool {
@@ -156,7 +156,7 @@ impl Metrics {
         &self.inner.http
     }
 
-    #[cfg(feature = "sqlx")]
+    #[cfg(feature = "db")]
     pub(crate) fn db(&self) -> &crate::db::Series {
         &self.inner.db
     }
@@ -176,7 +176,7 @@ impl Metrics {
                 client: crate::client::Series::default(),
                 #[cfg(feature = "http")]
                 http: crate::http::Series::default(),
-                #[cfg(feature = "sqlx")]
+                #[cfg(feature = "db")]
                 db: crate::db::Series::default(),
                 #[cfg(feature = "pool")]
                 pools: crate::named::Named::new(&outrigger_semconv::db::CLIENT_CONNECTION_COUNT),

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+#[cfg(feature = "db")]
+use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ::metrics::{Counter, Histogram, Label, Recorder};
@@ -108,6 +110,25 @@ impl<K: LabelSet, I: Instrument> Table<K, I> {
             Some(handle) => handle.record(value),
             None if metrics.is_installed() => self.record_overflow(metrics, key, value),
             None => row.register(metrics, self.metric, key).handle.record(value),
+        }
+    }
+
+    /// As [`record`](Self::record), through a place where the series' handle is kept once there is one to keep.
+    #[cfg(feature = "db")]
+    pub(crate) fn record_through(
+        &self,
+        slot: Option<&OnceLock<I>>,
+        metrics: &Metrics,
+        row: &Arc<Row<K, I>>,
+        key: K,
+        value: f64,
+    ) {
+        if let Some(handle) = slot.and_then(OnceLock::get) {
+            return handle.record(value);
+        }
+        match slot.zip(self.handle(metrics, row, key)) {
+            Some((slot, handle)) => slot.get_or_init(|| handle).record(value),
+            None => self.record(metrics, row, key, value),
         }
     }
 

@@ -1,68 +1,79 @@
 //! The labels of a database operation, as types with few values.
 
+use std::fmt;
+
 use ::metrics::Label;
 use outrigger_semconv::label;
-use sqlx::Error;
 
 use crate::series::LabelSet;
 
-/// The labels beside the collection.
+/// The labels whose values are closed sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct OperationLabels {
     pub(super) system: &'static str,
     pub(super) operation: &'static str,
-    pub(super) failure: Option<Failure>,
+    pub(super) error: Option<ErrorType>,
 }
 
-/// What failed.
+/// Why an operation failed, as the label `error_type` has it: a code that the database gave, or a kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Failure {
-    /// What the database called it: SQLSTATE, or SQLite's result code.
+pub struct ErrorType(Repr);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Repr {
     Code(Code),
-    /// What the client calls it.
     Kind(&'static str),
 }
 
 /// A database's error code: one to five capitals and digits, padded with zero bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Code([u8; 5]);
+struct Code([u8; 5]);
 
-/// The convention's name of the system that a driver talks to.
-pub(super) fn system_name(driver: &str) -> &'static str {
-    match driver {
-        "PostgreSQL" => "postgresql",
-        "MySQL" => "mysql",
-        "SQLite" => "sqlite",
-        _ => "other_sql",
+impl ErrorType {
+    /// An error without a name of its own: `_OTHER`.
+    pub const OTHER: Self = Self::kind("_OTHER");
+    /// Dropped while waiting for the database: `cancelled`.
+    pub const CANCELLED: Self = Self::kind("cancelled");
+    /// Dropped by a panic: `panic`.
+    pub const PANIC: Self = Self::kind("panic");
+    /// A connection did not do what it should: `io`.
+    pub const IO: Self = Self::kind("io");
+    /// The caller's patience ended: `timeout`.
+    pub const TIMEOUT: Self = Self::kind("timeout");
+
+    /// A kind of failure, in the words of the program: one of few.
+    #[must_use]
+    pub const fn kind(kind: &'static str) -> Self {
+        Self(Repr::Kind(kind))
+    }
+
+    /// The database's own code, such as a SQLSTATE: up to five capitals and digits. Anything else is
+    /// [`OTHER`](Self::OTHER), since it might be a text of open form.
+    ///
+    /// ```
+    /// use outrigger::db::ErrorType;
+    ///
+    /// assert_eq!(ErrorType::code("23505").as_str(), "23505");
+    /// assert_eq!(ErrorType::code("no such table: carts"), ErrorType::OTHER);
+    /// ```
+    #[must_use]
+    pub fn code(code: &str) -> Self {
+        Code::new(code).map_or(Self::OTHER, |code| Self(Repr::Code(code)))
+    }
+
+    /// The label's value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Repr::Code(code) => code.as_str(),
+            Repr::Kind(kind) => kind,
+        }
     }
 }
 
-impl Failure {
-    /// `None` where the error is a proper answer.
-    pub(super) fn of(error: &Error) -> Option<Self> {
-        Some(Self::Kind(match error {
-            Error::RowNotFound => return None,
-            Error::Database(error) => match error.code().as_deref().and_then(Code::new) {
-                Some(code) => return Some(Self::Code(code)),
-                None => OTHER_FAILURE,
-            },
-            Error::PoolTimedOut => "pool_timeout",
-            Error::PoolClosed => "pool_closed",
-            Error::Io(_) => "io",
-            Error::Tls(_) => "tls",
-            Error::Protocol(_) => "protocol",
-            Error::Decode(_) | Error::ColumnDecode { .. } => "decode",
-            Error::Encode(_) => "encode",
-            Error::WorkerCrashed => "worker_crashed",
-            _ => OTHER_FAILURE,
-        }))
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Code(code) => code.as_str(),
-            Self::Kind(kind) => kind,
-        }
+impl fmt::Display for ErrorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -76,31 +87,87 @@ impl Code {
 
     fn as_str(&self) -> &str {
         let length = self.0.iter().position(|b| *b == 0).unwrap_or(self.0.len());
-        self.0.get(..length).and_then(|code| std::str::from_utf8(code).ok()).unwrap_or(OTHER_FAILURE)
+        self.0.get(..length).and_then(|code| std::str::from_utf8(code).ok()).unwrap_or_default()
     }
 }
 
+/// The labels whose values are open, as the name of a row: the cap on rows holds them all at once.
+///
+/// The collection comes first, and by itself it is the whole name: most operations have no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OpenLabels {
+    /// Namespace, role and shard.
+    values: [Option<Box<str>>; REST.len()],
+}
+
+/// What follows the collection in a row's name.
+const REST: [&str; 3] = [label::DB_NAMESPACE, label::DB_ROLE, label::DB_SHARD];
+
+/// Stands between the parts of a row's name. Not in a value: see [`bounded`].
+const SEPARATOR: char = '\u{1f}';
+
+impl OpenLabels {
+    pub(super) fn namespace(&mut self, value: &str) {
+        self.set(0, value);
+    }
+
+    pub(super) fn role(&mut self, value: &str) {
+        self.set(1, value);
+    }
+
+    pub(super) fn shard(&mut self, value: &str) {
+        self.set(2, value);
+    }
+
+    pub(super) fn has_namespace(&self) -> bool {
+        self.values[0].is_some()
+    }
+
+    fn set(&mut self, place: usize, value: &str) {
+        if let Some(slot) = self.values.get_mut(place) {
+            *slot = (!value.is_empty()).then(|| bounded(value).into());
+        }
+    }
+
+    /// The name of the row of a collection, which may be empty.
+    pub(super) fn row(&self, collection: &str) -> Box<str> {
+        let mut name = bounded(collection).to_owned();
+        if self.values.iter().any(Option::is_some) {
+            for value in &self.values {
+                name.push(SEPARATOR);
+                name.push_str(value.as_deref().unwrap_or_default());
+            }
+        }
+        name.into()
+    }
+}
+
+/// A value that can be a label: short, and without control characters.
+fn bounded(value: &str) -> &str {
+    if value.len() <= VALUE_LIMIT && !value.chars().any(char::is_control) { value } else { label::OTHER }
+}
+
+const VALUE_LIMIT: usize = 64;
+
 impl LabelSet for OperationLabels {
-    fn labels(self, collection: &str) -> Vec<Label> {
+    fn labels(self, row: &str) -> Vec<Label> {
         let mut labels =
             vec![Label::new(label::DB_SYSTEM_NAME, self.system), Label::new(label::DB_OPERATION_NAME, self.operation)];
-        if !collection.is_empty() {
-            labels.push(Label::new(label::DB_COLLECTION_NAME, collection.to_owned()));
+        for (name, value) in std::iter::once(label::DB_COLLECTION_NAME).chain(REST).zip(row.split(SEPARATOR)) {
+            if !value.is_empty() {
+                labels.push(Label::new(name, value.to_owned()));
+            }
         }
-        if let Some(failure) = self.failure {
-            labels.push(Label::new(label::ERROR_TYPE, failure.as_str().to_owned()));
+        if let Some(error) = self.error {
+            labels.push(Label::new(label::ERROR_TYPE, error.as_str().to_owned()));
         }
         labels
     }
 
     fn folded(self) -> Self {
-        let failure = self.failure.map(|_| Failure::Kind(OTHER_FAILURE));
-        Self { system: self.system, operation: label::OTHER, failure }
+        Self { system: self.system, operation: label::OTHER, error: self.error.map(|_| ErrorType::OTHER) }
     }
 }
-
-/// The convention's word for an error without a name of its own.
-const OTHER_FAILURE: &str = "_OTHER";
 
 #[cfg(test)]
 mod tests {
@@ -109,17 +176,28 @@ mod tests {
     #[test]
     fn codes_of_the_three_databases_are_kept_and_anything_else_is_not() {
         for code in ["23505", "42P01", "1555", "5", "HY000"] {
-            assert_eq!(Code::new(code).unwrap().as_str(), code);
+            assert_eq!(ErrorType::code(code).as_str(), code);
         }
         for text in ["", "123456", "a", "1 2", "é"] {
-            assert_eq!(Code::new(text), None, "{text:?}");
+            assert_eq!(ErrorType::code(text), ErrorType::OTHER, "{text:?}");
         }
     }
 
     #[test]
-    fn a_missing_row_is_no_failure_and_client_side_errors_have_a_kind() {
-        assert_eq!(Failure::of(&Error::RowNotFound), None);
-        assert_eq!(Failure::of(&Error::PoolTimedOut), Some(Failure::Kind("pool_timeout")));
-        assert_eq!(Failure::of(&Error::ColumnNotFound("x".to_owned())), Some(Failure::Kind("_OTHER")));
+    fn open_labels_come_back_from_the_name_of_their_row() {
+        let labels = |row: &str| -> Vec<(String, String)> {
+            let key = OperationLabels { system: "redis", operation: "GET", error: None };
+            key.labels(row).iter().map(|label| (label.key().to_owned(), label.value().to_owned())).collect()
+        };
+        let mut open = OpenLabels::default();
+        assert_eq!(&*open.row("carts"), "carts", "nothing to allocate for most");
+        assert_eq!(labels(&open.row("")).len(), 2);
+        open.shard("eu-1");
+        open.namespace("bad\u{1f}name");
+        let expected = [("db_collection_name", "carts"), ("db_namespace", "_other"), ("db_shard", "eu-1")];
+        let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(labels(&open.row("carts"))[2..], expected);
+        assert_eq!(labels(&open.row(""))[2..], expected[1..]);
+        assert_eq!(bounded(&"x".repeat(65)), label::OTHER);
     }
 }

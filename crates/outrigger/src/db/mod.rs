@@ -1,6 +1,7 @@
-//! Database metrics: wrap the executor of any [`sqlx`] query.
+//! Database metrics: wrap the executor of any [`sqlx`] query, or time the future of any other client.
 //!
 //! ```
+//! # #[cfg(feature = "sqlx")] {
 //! use outrigger::db::Timed;
 //!
 //! async fn product_count(pool: &sqlx::SqlitePool) -> sqlx::Result<i64> {
@@ -12,6 +13,7 @@
 //!     sqlx::query("UPDATE products SET name = $1 WHERE id = $2").bind(name).bind(id).execute(Timed(&mut *tx)).await?;
 //!     tx.commit().await
 //! }
+//! # }
 //! ```
 //!
 //! [`Timed`] writes to the global recorder; [`Metrics::timed`] to one of your choice. Both take whatever sqlx takes as
@@ -43,175 +45,23 @@
 //! 1,000 label sets per [`Metrics`], then the collection `_other`, counted in `outrigger_series_dropped_total`. A call
 //! costs well below a microsecond and two allocations beside sqlx's own.
 
+#[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
+pub(crate) mod insight;
 mod labels;
-mod observed;
+mod observation;
+mod operation;
+mod scan;
+#[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
 mod shape;
+#[cfg(feature = "sqlx")]
+mod sqlx;
+#[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
 mod statement;
 mod tokens;
 
-use futures_core::future::BoxFuture;
-use futures_core::stream::BoxStream;
-use sqlx::error::BoxDynError;
-use sqlx::{Database, Describe, Either, Error, Execute, Executor, SqlStr};
-
-pub(crate) use self::observed::Series;
-
-use self::observed::{Observation, ObservedFuture, ObservedStream};
-use crate::Metrics;
-
-/// An executor whose queries are timed, written to the global recorder. See the [module](self).
-#[derive(Clone, Copy, Debug)]
-pub struct Timed<X>(pub X);
-
-/// An executor whose queries are timed: what [`Metrics::timed`] returns.
-#[derive(Clone, Debug)]
-pub struct TimedBy<X> {
-    executor: X,
-    metrics: Metrics,
-}
-
-impl Metrics {
-    /// An executor whose queries are timed, written to these metrics.
-    ///
-    /// ```
-    /// # async fn example(metrics: outrigger::Metrics, pool: sqlx::SqlitePool) -> sqlx::Result<()> {
-    /// sqlx::query("DELETE FROM carts").execute(metrics.timed(&pool)).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn timed<X>(&self, executor: X) -> TimedBy<X> {
-        TimedBy { executor, metrics: self.clone() }
-    }
-}
-
-impl<X> TimedBy<X> {
-    /// Takes a query apart: `Execute::sql` consumes it, so that what the driver needs must be taken out first.
-    fn observe<'q, DB: Database>(metrics: &Metrics, mut query: impl Execute<'q, DB>) -> (Observation, TakenQuery<DB>) {
-        let arguments = query.take_arguments();
-        let statement = query.statement().cloned();
-        let persistent = query.persistent();
-        let sql = query.sql();
-        let observation = Observation::start::<DB>(metrics, sql.as_str());
-        (observation, TakenQuery { sql, statement, arguments: Some(arguments), persistent })
-    }
-}
-
-/// A query whose parts have been taken out and put together again.
-struct TakenQuery<DB: Database> {
-    sql: SqlStr,
-    statement: Option<DB::Statement>,
-    arguments: Option<Result<Option<DB::Arguments>, BoxDynError>>,
-    persistent: bool,
-}
-
-impl<DB: Database> Execute<'_, DB> for TakenQuery<DB> {
-    fn sql(self) -> SqlStr {
-        self.sql
-    }
-
-    fn statement(&self) -> Option<&DB::Statement> {
-        self.statement.as_ref()
-    }
-
-    fn take_arguments(&mut self) -> Result<Option<DB::Arguments>, BoxDynError> {
-        self.arguments.take().unwrap_or(Ok(None))
-    }
-
-    fn persistent(&self) -> bool {
-        self.persistent
-    }
-}
-
-type Done<DB> = <DB as Database>::QueryResult;
-type Row<DB> = <DB as Database>::Row;
-
-/// Forwards one method of `Executor`, so that a driver's own version of it is the one that runs.
-macro_rules! forward {
-    ($method:ident -> $boxed:ident, $output:ty, $observed:ident) => {
-        fn $method<'e, 'q: 'e, E>(self, query: E) -> $boxed<'e, Result<$output, Error>>
-        where
-            'c: 'e,
-            E: 'q + Execute<'q, Self::Database>,
-        {
-            let (observation, query) = Self::observe(&self.metrics, query);
-            Box::pin($observed::new(self.executor.$method(query), observation))
-        }
-    };
-}
-
-impl<'c, X: Executor<'c>> Executor<'c> for TimedBy<X> {
-    type Database = X::Database;
-
-    forward!(execute -> BoxFuture, Done<X::Database>, ObservedFuture);
-    forward!(execute_many -> BoxStream, Done<X::Database>, ObservedStream);
-    forward!(fetch -> BoxStream, Row<X::Database>, ObservedStream);
-    forward!(fetch_many -> BoxStream, Either<Done<X::Database>, Row<X::Database>>, ObservedStream);
-    forward!(fetch_all -> BoxFuture, Vec<Row<X::Database>>, ObservedFuture);
-    forward!(fetch_one -> BoxFuture, Row<X::Database>, ObservedFuture);
-    forward!(fetch_optional -> BoxFuture, Option<Row<X::Database>>, ObservedFuture);
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [<Self::Database as Database>::TypeInfo],
-    ) -> BoxFuture<'e, Result<<Self::Database as Database>::Statement, Error>>
-    where
-        'c: 'e,
-    {
-        let observation = Observation::start_prepare::<X::Database>(&self.metrics, sql.as_str());
-        Box::pin(ObservedFuture::new(self.executor.prepare_with(sql, parameters), observation))
-    }
-
-    // Part of the trait because sqlx's `macros` feature is on, as this crate asks. It runs at compile time only.
-    #[doc(hidden)]
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Self::Database>, Error>>
-    where
-        'c: 'e,
-    {
-        self.executor.describe(sql)
-    }
-}
-
-/// Forwards one method of `Executor` to the executor with the global metrics.
-macro_rules! globally {
-    ($method:ident -> $boxed:ident, $output:ty) => {
-        fn $method<'e, 'q: 'e, E>(self, query: E) -> $boxed<'e, Result<$output, Error>>
-        where
-            'c: 'e,
-            E: 'q + Execute<'q, Self::Database>,
-        {
-            Metrics::global().timed(self.0).$method(query)
-        }
-    };
-}
-
-impl<'c, X: Executor<'c>> Executor<'c> for Timed<X> {
-    type Database = X::Database;
-
-    globally!(execute -> BoxFuture, Done<X::Database>);
-    globally!(execute_many -> BoxStream, Done<X::Database>);
-    globally!(fetch -> BoxStream, Row<X::Database>);
-    globally!(fetch_many -> BoxStream, Either<Done<X::Database>, Row<X::Database>>);
-    globally!(fetch_all -> BoxFuture, Vec<Row<X::Database>>);
-    globally!(fetch_one -> BoxFuture, Row<X::Database>);
-    globally!(fetch_optional -> BoxFuture, Option<Row<X::Database>>);
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [<Self::Database as Database>::TypeInfo],
-    ) -> BoxFuture<'e, Result<<Self::Database as Database>::Statement, Error>>
-    where
-        'c: 'e,
-    {
-        Metrics::global().timed(self.0).prepare_with(sql, parameters)
-    }
-
-    #[doc(hidden)]
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Self::Database>, Error>>
-    where
-        'c: 'e,
-    {
-        self.0.describe(sql)
-    }
-}
+pub use self::labels::ErrorType;
+pub(crate) use self::observation::Series;
+pub use self::operation::{Operation, Running, TimedExt, TimedFuture};
+#[cfg(feature = "sqlx")]
+pub use self::sqlx::{Timed, TimedBy};
+pub(crate) use self::statement::Statement;

@@ -29,7 +29,7 @@ impl Dialect {
     pub(super) fn of(system: &str) -> Self {
         match system {
             "postgresql" => Self::Postgres,
-            "mysql" => Self::MySql,
+            "mysql" | "mariadb" => Self::MySql,
             _ => Self::Other,
         }
     }
