@@ -3,7 +3,7 @@
 use super::kind::Kind;
 use super::switches::{Active, Switches};
 use crate::error::{ApiError, Result};
-use crate::store::Database;
+use crate::store::{Database, bad};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -17,6 +17,10 @@ use tokio::sync::Semaphore;
 /// Tells a handler that what it wants from the cache is not there any more.
 #[derive(Clone, Copy)]
 pub(crate) struct CacheFlush;
+
+/// Tells a handler to ask for each product of a list by a statement of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct OneByOne;
 
 /// What the layer needs.
 #[derive(Clone)]
@@ -48,6 +52,11 @@ impl Injector {
             Kind::CacheFlush => {
                 request.extensions_mut().insert(CacheFlush);
             }
+            Kind::NPlusOne => {
+                request.extensions_mut().insert(OneByOne);
+            }
+            Kind::MissingIndex => bad::unindexed(&self.db).await?,
+            Kind::SlowQuery => bad::slow(&self.db, fault.strength()).await?,
             Kind::CpuBurn => {
                 let core = self.cores.clone().acquire_owned().await.map_err(ApiError::internal)?;
                 let strength = fault.strength();

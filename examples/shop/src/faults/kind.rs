@@ -15,11 +15,22 @@ pub(super) enum Kind {
     PoolStarvation,
     CacheFlush,
     CpuBurn,
+    NPlusOne,
+    MissingIndex,
+    SlowQuery,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::SlowDependency, Self::Errors, Self::PoolStarvation, Self::CacheFlush, Self::CpuBurn];
+    pub(super) const ALL: [Self; 8] = [
+        Self::SlowDependency,
+        Self::Errors,
+        Self::PoolStarvation,
+        Self::CacheFlush,
+        Self::CpuBurn,
+        Self::NPlusOne,
+        Self::MissingIndex,
+        Self::SlowQuery,
+    ];
 
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
@@ -32,6 +43,9 @@ impl Kind {
             Self::PoolStarvation => "pool-starvation",
             Self::CacheFlush => "cache-flush",
             Self::CpuBurn => "cpu-burn",
+            Self::NPlusOne => "n-plus-one",
+            Self::MissingIndex => "missing-index",
+            Self::SlowQuery => "slow-query",
         }
     }
 
@@ -42,6 +56,9 @@ impl Kind {
             Self::PoolStarvation => "the request holds one more database connection for strength_ms",
             Self::CacheFlush => "the request finds the cache emptied of what it reads",
             Self::CpuBurn => "the request computes for strength_ms",
+            Self::NPlusOne => "the request asks for each product of its list by a statement of its own",
+            Self::MissingIndex => "the request looks through all past sales for a price, which no index knows",
+            Self::SlowQuery => "the request waits for a statement that takes strength_ms; about so on SQLite",
         }
     }
 
@@ -53,14 +70,17 @@ impl Kind {
             Self::PoolStarvation => "connection_pool",
             Self::CacheFlush => "cache",
             Self::CpuBurn => "cpu",
+            Self::NPlusOne => "n_plus_one",
+            Self::MissingIndex => "missing_index",
+            Self::SlowQuery => "slow_query",
         }
     }
 
     /// Whether `strength_ms` means anything.
     pub(super) fn has_strength(self) -> bool {
         match self {
-            Self::SlowDependency | Self::PoolStarvation | Self::CpuBurn => true,
-            Self::Errors | Self::CacheFlush => false,
+            Self::SlowDependency | Self::PoolStarvation | Self::CpuBurn | Self::SlowQuery => true,
+            Self::Errors | Self::CacheFlush | Self::NPlusOne | Self::MissingIndex => false,
         }
     }
 
@@ -69,6 +89,8 @@ impl Kind {
         match self {
             // The only page that reads through a cache.
             Self::CacheFlush => &["/products/{id}"],
+            // The pages with a list of products.
+            Self::NPlusOne => &["/products", "/search"],
             _ => routes::TEMPLATES,
         }
     }

@@ -14,6 +14,6 @@ mod switches;
 mod truth;
 
 pub(crate) use api::router;
-pub(crate) use inject::{CacheFlush, Injector, inject};
+pub(crate) use inject::{CacheFlush, Injector, OneByOne, inject};
 pub(crate) use switches::Switches;
 pub(crate) use truth::TruthFile;

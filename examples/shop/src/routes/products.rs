@@ -4,7 +4,8 @@ use super::Shop;
 use super::input::{Id, Params};
 use crate::catalog::ProductPage;
 use crate::error::{ApiError, Result};
-use crate::faults::CacheFlush;
+use crate::faults::{CacheFlush, OneByOne};
+use crate::store::bad;
 use crate::store::products::{self, Listed};
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -44,7 +45,11 @@ pub(super) struct Found {
 }
 
 /// `GET /products?category=&cursor=&limit=`
-pub(super) async fn list(State(shop): State<Shop>, Params(params): Params<ListParams>) -> Result<Json<Page>> {
+pub(super) async fn list(
+    State(shop): State<Shop>,
+    one_by_one: Option<Extension<OneByOne>>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Page>> {
     let limit = checked(params.limit)?;
     let after = match &params.cursor {
         Some(text) => {
@@ -56,12 +61,19 @@ pub(super) async fn list(State(shop): State<Shop>, Params(params): Params<ListPa
     let mut found = products::page(&shop.db, params.category.as_deref(), after, limit + 1).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
+    if one_by_one.is_some() {
+        found = bad::one_by_one(&shop.db, found).await?;
+    }
     let next_cursor = found.last().filter(|_| more).map(|last| cursor::encode(last.id));
     Ok(Json(Page { products: found, next_cursor }))
 }
 
 /// `GET /search?q=&limit=`
-pub(super) async fn search(State(shop): State<Shop>, Params(params): Params<SearchParams>) -> Result<Json<Found>> {
+pub(super) async fn search(
+    State(shop): State<Shop>,
+    one_by_one: Option<Extension<OneByOne>>,
+    Params(params): Params<SearchParams>,
+) -> Result<Json<Found>> {
     let limit = checked(params.limit)?;
     if params.q.len() > MAX_QUERY {
         return Err(ApiError::invalid("q", format!("give at most {MAX_QUERY} bytes")));
@@ -71,7 +83,11 @@ pub(super) async fn search(State(shop): State<Shop>, Params(params): Params<Sear
     if words.is_empty() {
         return Err(ApiError::invalid("q", "give at least one word, such as q=oak+table"));
     }
-    Ok(Json(Found { products: products::search(&shop.db, &words, limit).await? }))
+    let mut found = products::search(&shop.db, &words, limit).await?;
+    if one_by_one.is_some() {
+        found = bad::one_by_one(&shop.db, found).await?;
+    }
+    Ok(Json(Found { products: found }))
 }
 
 /// `GET /products/{id}`

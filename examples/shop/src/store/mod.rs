@@ -9,6 +9,7 @@
 //!
 //! Where the two need different words, `pick` takes both.
 
+pub(crate) mod bad;
 pub(crate) mod carts;
 mod connect;
 pub(crate) mod orders;

@@ -4,6 +4,7 @@
 //! The agent is the binary that was last built: `cargo build --release --workspace` first, or `cargo verify`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod databases;
 mod incident;
 mod judges;
 mod survival;

@@ -1,6 +1,6 @@
 //! Shop, agent and load generator on ports and in a folder of their own.
 
-use outrigger_testkit::{Folder, Process, Program, binary, free_port, http, wait_for, wait_until};
+use outrigger_testkit::{Folder, Postgres, Process, Program, binary, free_port, http, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -19,6 +19,7 @@ pub(crate) struct World {
     admin_port: u16,
     agent_port: u16,
     otlp_endpoint: Option<String>,
+    database: Option<String>,
 }
 
 impl World {
@@ -31,6 +32,7 @@ impl World {
             admin_port: free_port(),
             agent_port: free_port(),
             otlp_endpoint: None,
+            database: None,
         })
     }
 
@@ -40,12 +42,18 @@ impl World {
         self
     }
 
+    /// The shop will stand on it, instead of on a file.
+    pub(crate) fn with_postgres(mut self, postgres: &Postgres) -> Self {
+        self.database = Some(postgres.url());
+        self
+    }
+
     /// Starts the shop and waits until it serves. Its database outlives it, so that a restart meets the same customers.
     pub(crate) fn start_shop(&self) -> Process {
+        let file = || self.folder.path().join("shop.db").display().to_string();
         let shop = Program::new(env!("CARGO_BIN_EXE_shop"))
             .args(["--listen", &self.shop_address(), "--admin-listen", &self.target()])
-            .arg("--database")
-            .arg(self.folder.path().join("shop.db"))
+            .args(["--database", &self.database.clone().unwrap_or_else(file)])
             .arg("--truth-file")
             .arg(self.truth_file())
             .start();
@@ -113,6 +121,14 @@ impl World {
             let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.split_once("} ")?;
             if labels.contains(&target) && labels.contains(label) { value.parse().ok() } else { None }
         })
+    }
+
+    /// The sum of the shop's samples of that name which hold all of the labels, each written `name="value"`.
+    pub(crate) fn shop_sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let page = self.shop_page();
+        let samples = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
+        let wanted = samples.filter(|(found, _)| labels.iter().all(|label| found.contains(label)));
+        wanted.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
     }
 
     /// What the agent says of the shop.

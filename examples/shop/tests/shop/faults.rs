@@ -109,13 +109,16 @@ fn wrong_settings_are_refused_by_field_and_change_nothing() {
     assert_error(&put("cpu-burn", &setting(0.5, 10_001, "/cart")), 400, "invalid_field", "strength_ms: ");
     assert_error(&put("errors", &setting(0.5, 1, "/nowhere")), 400, "invalid_field", "/products/{id}");
     assert_error(&put("cache-flush", &setting(0.5, 1, "/orders")), 400, "invalid_field", "/products/{id}");
+    assert_error(&put("n-plus-one", &setting(0.5, 1, "/orders")), 400, "invalid_field", "/search");
+    assert_error(&put("slow-query", &json!({"share": 1, "routes": ["/cart"]})), 400, "invalid_field", "strength_ms: ");
     assert_error(&put("errors", &json!([])), 400, "invalid_field", "body: ");
     assert_error(&put("meteor", &setting(0.5, 1, "/cart")), 404, "unknown_fault", "slow-dependency");
     assert_error(&shop.admin_send("DELETE", "/faults/meteor", None), 404, "unknown_fault", "cpu-burn");
     let faults = shop.admin_send("GET", "/faults", None).json();
     let faults = faults["faults"].as_array().unwrap();
     let names: Vec<_> = faults.iter().map(|fault| fault["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["slow-dependency", "errors", "pool-starvation", "cache-flush", "cpu-burn"]);
+    let known = ["slow-dependency", "errors", "pool-starvation", "cache-flush", "cpu-burn"];
+    assert_eq!(names, [&known[..], &["n-plus-one", "missing-index", "slow-query"]].concat());
     assert!(faults.iter().all(|fault| fault["active"].is_null()));
 }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod backend;
 mod browsing;
 mod faults;
+mod findings;
 mod journey;
 mod lifecycle;
 mod limits;

@@ -1,7 +1,6 @@
 //! The page that the shop shows to its agent.
 
 use crate::backend::{Backend, on_each_database};
-use crate::support::Shop;
 use outrigger_exposition::{Format, Kind, Value, families};
 use outrigger_semconv as catalogue;
 use std::collections::BTreeSet;
