@@ -43,6 +43,9 @@ pub const DB_CLIENT_CONNECTION_POOL_NAME: &str = "db_client_connection_pool_name
 /// `idle` or `used`.
 pub const DB_CLIENT_CONNECTION_STATE: &str = "db_client_connection_state";
 
+/// What a query plan suffers from: `missing_index`, `nested_loop`, `row_estimate`, `sequential_scan`, `sort_on_disk`.
+pub const DB_PLAN_FINDING: &str = "db_plan_finding";
+
 /// The name that the service gave its cache.
 pub const CACHE_NAME: &str = "cache_name";
 /// `hit` or `miss`.
@@ -98,6 +101,7 @@ pub const ALL: &[&str] = &[
     DB_SHARD,
     DB_CLIENT_CONNECTION_POOL_NAME,
     DB_CLIENT_CONNECTION_STATE,
+    DB_PLAN_FINDING,
     CACHE_NAME,
     CACHE_RESULT,
     CACHE_EVICTION_CAUSE,
@@ -135,6 +139,7 @@ pub fn otel(label: &str) -> &str {
         DB_NAMESPACE => "db.namespace",
         DB_CLIENT_CONNECTION_POOL_NAME => "db.client.connection.pool.name",
         DB_CLIENT_CONNECTION_STATE => "db.client.connection.state",
+        DB_PLAN_FINDING => "db.plan.finding",
         CACHE_NAME => "cache.name",
         CACHE_RESULT => "cache.result",
         CACHE_EVICTION_CAUSE => "cache.eviction.cause",

@@ -26,6 +26,7 @@ pub mod buckets;
 pub mod cache;
 pub mod classic;
 pub mod db;
+pub mod db_findings;
 pub mod http;
 pub mod label;
 pub mod library;
@@ -130,6 +131,7 @@ pub const CATALOGUE: &[&[Metric]] = &[
     http::ALL,
     classic::ALL,
     db::ALL,
+    db_findings::ALL,
     cache::ALL,
     task::ALL,
     resilience::ALL,

@@ -5,7 +5,7 @@ use crate::{
     find::{find_program, server_program},
     server::{Ready, Server},
 };
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 /// A PostgreSQL server with an empty cluster, without passwords; fast, for nothing is ever synced to disk.
 #[derive(Debug)]
@@ -26,22 +26,50 @@ impl Postgres {
         let postgres = server_program("postgres")?;
         let initdb = postgres.with_file_name("initdb");
         let folder = Folder::unprivileged("postgres");
-        let data = folder.path().join("data");
 
         let made = Program::new(initdb)
             .args(["--username=outrigger", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
             .arg("-D")
-            .arg(&data)
+            .arg(folder.path().join("data"))
             .env("LC_ALL", "C")
             .current_dir(folder.path())
             .unprivileged()
             .run(Duration::from_secs(120));
         assert!(made.status.success(), "initdb failed:\n{}", made.log);
 
+        Some(Self::serve(&postgres, folder, Ready::Line("database system is ready to accept connections")))
+    }
+
+    /// Copies this server and starts the copy as a replica that streams from it, ready for reading.
+    ///
+    /// # Panics
+    /// When `pg_basebackup` fails, or the replica does not become ready.
+    #[must_use]
+    #[track_caller]
+    pub fn replica(&self) -> Self {
+        let postgres = server_program("postgres").expect("it runs already");
+        // Beside the server itself: what stands in its place on PATH may be a link, or a wrapper.
+        let postgres = fs::canonicalize(postgres).expect("it is there");
+        let folder = Folder::unprivileged("postgres-replica");
+        let copied = Program::new(postgres.with_file_name("pg_basebackup"))
+            .args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"])
+            .args(["-h", "127.0.0.1", "-U", "outrigger", "-p", &self.port().to_string()])
+            .arg("-D")
+            .arg(folder.path().join("data"))
+            .env("LC_ALL", "C")
+            .current_dir(folder.path())
+            .unprivileged()
+            .run(Duration::from_secs(120));
+        assert!(copied.status.success(), "pg_basebackup failed:\n{}", copied.log);
+        Self::serve(&postgres, folder, Ready::Line("database system is ready to accept read-only connections"))
+    }
+
+    #[track_caller]
+    fn serve(postgres: &Path, folder: Folder, ready: Ready) -> Self {
+        let data = folder.path().join("data");
         // SIGINT is the fast shutdown, which does not wait for clients.
-        let ready = Ready::Line("database system is ready to accept connections");
         let server = Server::start(ready, Signal::Int, |port| {
-            Program::new(&postgres)
+            Program::new(postgres)
                 .arg("-D")
                 .arg(&data)
                 .arg("-k")
@@ -54,7 +82,7 @@ impl Postgres {
                 .current_dir(folder.path())
                 .unprivileged()
         });
-        Some(Self { server, folder })
+        Self { server, folder }
     }
 
     /// `postgres://outrigger@127.0.0.1:port/postgres`.

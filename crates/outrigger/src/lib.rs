@@ -114,6 +114,8 @@ pub mod http;
 #[cfg(any(feature = "exporter", feature = "recorder"))]
 mod install;
 mod late;
+#[cfg(any(feature = "db", feature = "http"))]
+mod log_limit;
 #[cfg(any(feature = "client", feature = "http"))]
 mod message;
 mod metrics;

@@ -51,6 +51,8 @@ struct Inner {
     http: crate::http::Series,
     #[cfg(feature = "db")]
     db: crate::db::Series,
+    #[cfg(feature = "db")]
+    insight: crate::db::insight::Insight,
     #[cfg(feature = "pool")]
     pools: crate::named::Named<crate::pool::Series>,
 }
@@ -166,6 +168,11 @@ impl Metrics {
         &self.inner.pools
     }
 
+    #[cfg(feature = "db")]
+    pub(crate) fn insight(&self) -> &crate::db::insight::Insight {
+        &self.inner.insight
+    }
+
     fn new(recorder: Option<SharedRecorder>, page: Option<Page>) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -178,6 +185,8 @@ impl Metrics {
                 http: crate::http::Series::default(),
                 #[cfg(feature = "db")]
                 db: crate::db::Series::default(),
+                #[cfg(feature = "db")]
+                insight: crate::db::insight::Insight::default(),
                 #[cfg(feature = "pool")]
                 pools: crate::named::Named::new(&outrigger_semconv::db::CLIENT_CONNECTION_COUNT),
             }),

@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{ErrorType, Statement};
+use super::scan::{self, SCAN_LIMIT};
+use super::tokens::Dialect;
+use super::{ErrorType, Statement, n_plus_one, shape, slow};
 use crate::Metrics;
 
 /// What a pool or a program has set; shared by the statements that go the same way.
-#[derive(Debug, Default)]
-pub(crate) struct Settings {}
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// Seconds from which on an operation is slow, infinity for never; `None` leaves it to the metrics.
+    pub(super) slow_seconds: Option<f64>,
+    /// Who is asked for advice on slow statements.
+    #[cfg(feature = "postgres")]
+    pub(super) advisor: Option<super::plan::Advisor>,
+}
 
 /// An operation that has ended.
-#[allow(dead_code, reason = "read where insight is asked for")]
 pub(crate) struct Finished<'a> {
     pub(crate) metrics: &'a Metrics,
     pub(crate) statement: &'a Arc<Statement>,
@@ -21,4 +28,47 @@ pub(crate) struct Finished<'a> {
 }
 
 /// Called at the end of each operation that has a statement; not for `BEGIN`, `COMMIT`, `ROLLBACK` of a transaction.
-pub(crate) fn finished(_finished: &Finished<'_>) {}
+///
+/// In the quiet case, a thread-local is read and two numbers are compared.
+#[inline]
+pub(crate) fn finished(finished: &Finished<'_>) {
+    n_plus_one::count(finished);
+    let settings = finished.statement.settings();
+    let threshold = settings.slow_seconds.unwrap_or_else(|| finished.metrics.insight().slow.threshold());
+    if finished.seconds >= threshold {
+        slow::found(finished);
+        #[cfg(feature = "postgres")]
+        if let Some(advisor) = &settings.advisor {
+            advisor.offer(finished.statement);
+        }
+    }
+}
+
+/// What is looked up only when there is something to tell.
+impl Statement {
+    /// Without values: see [`shape`].
+    pub(super) fn shape(&self) -> String {
+        shape::shape(self.text(), Dialect::of(self.system()))
+    }
+
+    /// The first table.
+    pub(super) fn collection(&self) -> Option<&str> {
+        scan::scan(self.text(), self.system()).collection
+    }
+
+    /// The text, if it was kept as a whole.
+    #[cfg(feature = "postgres")]
+    pub(super) fn whole_text(&self) -> Option<&str> {
+        // Where a long text is cut depends on its characters.
+        (self.text().len() < SCAN_LIMIT - char::MAX.len_utf8()).then_some(self.text())
+    }
+}
+
+/// The series of all that is found through a [`Metrics`].
+#[derive(Default)]
+pub(crate) struct Insight {
+    pub(super) slow: slow::Series,
+    pub(super) n_plus_one: n_plus_one::Series,
+    #[cfg(feature = "postgres")]
+    pub(super) plan: super::plan::Series,
+}

@@ -44,15 +44,25 @@
 //!
 //! 1,000 label sets per [`Metrics`], then the collection `_other`, counted in `outrigger_series_dropped_total`. A call
 //! costs well below a microsecond and two allocations beside sqlx's own.
+//!
+#![doc = include_str!("findings.md")]
 
 #[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
 pub(crate) mod insight;
 mod labels;
+#[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
+mod n_plus_one;
 mod observation;
 mod operation;
+#[cfg(feature = "postgres")]
+mod plan;
+#[cfg(feature = "postgres")]
+pub mod replica;
 mod scan;
 #[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
 mod shape;
+#[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
+mod slow;
 #[cfg(feature = "sqlx")]
 mod sqlx;
 #[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
@@ -60,8 +70,13 @@ mod statement;
 mod tokens;
 
 pub use self::labels::ErrorType;
+pub use self::n_plus_one::{InRequest, InScope, RequestScope};
+#[cfg(feature = "http")]
+pub use self::n_plus_one::{NPlusOne, NPlusOneFuture, NPlusOneLayer};
 pub(crate) use self::observation::Series;
 pub use self::operation::{Operation, Running, TimedExt, TimedFuture};
+#[cfg(feature = "postgres")]
+pub use self::plan::PlanAdvice;
 #[cfg(feature = "sqlx")]
 pub use self::sqlx::{Timed, TimedBy};
 pub(crate) use self::statement::Statement;

@@ -16,8 +16,9 @@ use super::headers::HttpHeadersLayer;
 use super::labels::Scheme;
 use super::series::SERIES_LIMIT;
 use super::site::Site;
-use super::slow::SlowLog;
+
 use crate::Metrics;
+use crate::log_limit::LogLimit;
 use crate::message::KnownMethod;
 
 /// Adds request metrics to a service. See the [module](super) for what they say.
@@ -97,7 +98,7 @@ impl Settings {
 pub(super) struct Config {
     pub(super) metrics: Metrics,
     pub(super) settings: Settings,
-    pub(super) slow: SlowLog,
+    pub(super) slow: LogLimit,
 }
 
 /// The endpoints of a layer, of all the places where it was put.
@@ -254,7 +255,7 @@ impl HttpMetricsLayer {
     }
 
     fn with(metrics: Metrics, settings: Settings) -> Self {
-        let config = Arc::new(Config { metrics, settings, slow: SlowLog::default() });
+        let config = Arc::new(Config { metrics, settings, slow: LogLimit::default() });
         Self { config, endpoints: Arc::default() }
     }
 

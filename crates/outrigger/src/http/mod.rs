@@ -119,7 +119,6 @@ mod series;
 mod service;
 mod site;
 mod size;
-mod slow;
 
 pub use self::body::ResponseBody;
 pub use self::custom::RequestLabel;

@@ -1,4 +1,4 @@
-//! The log of slow requests, bounded in what it writes.
+//! A bound on what a kind of warning may write to the log.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// Lets a few lines through in each second.
 #[derive(Default)]
-pub(super) struct SlowLog(Mutex<Window>);
+pub(crate) struct LogLimit(Mutex<Window>);
 
 #[derive(Default)]
 struct Window {
@@ -15,9 +15,9 @@ struct Window {
     suppressed: u64,
 }
 
-impl SlowLog {
+impl LogLimit {
     /// Whether a line may be written now; if so, how many could not be since the last one.
-    pub(super) fn admit(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if window.start.is_none_or(|start| now.saturating_duration_since(start) >= WINDOW) {
             window.start = Some(now);
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn ten_lines_a_second_and_the_rest_is_counted() {
-        let log = SlowLog::default();
+        let log = LogLimit::default();
         let start = Instant::now();
         let admitted = (0..25).filter(|_| log.admit(start) == Some(0)).count();
         assert_eq!(admitted, 10);

@@ -1,0 +1,92 @@
+//! A plan as `EXPLAIN (FORMAT JSON, VERBOSE)` writes it, reduced to what the findings need.
+
+use serde_json::Value;
+
+/// A node of a plan.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Node {
+    /// `Seq Scan`, `Nested Loop`, ...
+    pub(super) kind: String,
+    pub(super) relation: Option<Relation>,
+    /// The relation's name within the statement.
+    pub(super) alias: String,
+    pub(super) filter: Option<String>,
+    pub(super) join_filter: Option<String>,
+    pub(super) sort_key: Vec<String>,
+    /// Rows that the planner expects, per loop and per worker.
+    pub(super) rows: f64,
+    /// Bytes of a row that the planner expects.
+    pub(super) width: f64,
+    /// What `ANALYZE` saw; per loop.
+    pub(super) actual_rows: Option<f64>,
+    pub(super) loops: f64,
+    /// Whether `ANALYZE` saw a sort on disk.
+    pub(super) on_disk: Option<bool>,
+    pub(super) children: Vec<Node>,
+}
+
+/// A table by its schema and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Relation {
+    pub(super) schema: String,
+    pub(super) name: String,
+}
+
+/// The plan's root; `None` for what is no plan, or a plan beyond the bounds.
+///
+/// The depth is bounded by the parser's own limit of 128 levels.
+pub(super) fn parse(text: &str) -> Option<Node> {
+    if text.len() > TEXT_LIMIT {
+        return None;
+    }
+    let value: Value = serde_json::from_str(text).ok()?;
+    let plan = value.as_array()?.first()?.get("Plan")?;
+    node(plan, &mut NODE_LIMIT.clone())
+}
+
+fn node(value: &Value, left: &mut usize) -> Option<Node> {
+    *left = left.checked_sub(1)?;
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let number = |key: &str| value.get(key).and_then(Value::as_f64).filter(|number| number.is_finite());
+    let list = |key: &str| value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    Some(Node {
+        kind: text("Node Type")?,
+        relation: text("Relation Name").map(|name| Relation { schema: text("Schema").unwrap_or_default(), name }),
+        alias: text("Alias").unwrap_or_default(),
+        filter: text("Filter"),
+        join_filter: text("Join Filter"),
+        sort_key: list("Sort Key").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        rows: number("Plan Rows").unwrap_or_default(),
+        width: number("Plan Width").unwrap_or_default(),
+        actual_rows: number("Actual Rows"),
+        loops: number("Actual Loops").unwrap_or_default(),
+        on_disk: text("Sort Space Type").map(|space| space == "Disk"),
+        children: list("Plans").iter().map(|child| node(child, left)).collect::<Option<_>>()?,
+    })
+}
+
+impl Node {
+    /// The tables that are read.
+    pub(super) fn relations(&self) -> Vec<&Relation> {
+        let mut relations = Vec::new();
+        self.visit(&mut |node| {
+            if let Some(relation) = &node.relation
+                && !relations.contains(&relation)
+            {
+                relations.push(relation);
+            }
+        });
+        relations
+    }
+
+    fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Self)) {
+        visitor(self);
+        for child in &self.children {
+            child.visit(visitor);
+        }
+    }
+}
+
+/// Bytes of a plan. A join of twenty tables takes some 30 KiB.
+const TEXT_LIMIT: usize = 1024 * 1024;
+const NODE_LIMIT: usize = 2000;

@@ -1,0 +1,12 @@
+//! What the library finds in a service's use of its database, on real servers: the bad way raises a finding, the good
+//! way raises none. Skipped with a word where a server is not installed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod log;
+mod n_plus_one;
+mod replica;
+mod slow;
