@@ -58,6 +58,15 @@ pub const CPU_MODE: &str = "cpu_mode";
 /// `used`, `free`.
 pub const SYSTEM_MEMORY_STATE: &str = "system_memory_state";
 
+/// The name that the service gave a Tokio runtime.
+pub const TOKIO_RUNTIME_NAME: &str = "tokio_runtime_name";
+/// The revision of the source that a program was built from.
+pub const REVISION: &str = "revision";
+/// The compiler that a program was built with, as `1.95.0`.
+pub const RUST_VERSION: &str = "rust_version";
+/// `release` or `debug`.
+pub const PROFILE: &str = "profile";
+
 /// The metric that a bookkeeping counter speaks of.
 pub const METRIC: &str = "metric";
 /// What the agent scrapes, as `host:port`; [`SELF_TARGET`] is the agent itself.
@@ -107,6 +116,10 @@ pub const ALL: &[&str] = &[
     CACHE_EVICTION_CAUSE,
     CPU_MODE,
     SYSTEM_MEMORY_STATE,
+    TOKIO_RUNTIME_NAME,
+    REVISION,
+    RUST_VERSION,
+    PROFILE,
     METRIC,
     TARGET,
     PERCENTILE,

@@ -13,6 +13,17 @@ pub const TARGET_INFO: Metric = metric(
     "The service that these metrics are of; always 1.",
 );
 
+/// What was built, from what, by which compiler.
+pub const BUILD_INFO: Metric = metric(
+    "build.info",
+    "build_info",
+    Kind::Gauge,
+    Unit::One,
+    &[label::VERSION, label::REVISION, label::RUST_VERSION, label::PROFILE],
+    Library,
+    "The build that runs; always 1.",
+);
+
 /// Times the admin listener could not be bound.
 pub const ADMIN_BIND_FAILURES: Metric = metric(
     "outrigger.admin.bind_failures",
@@ -47,4 +58,4 @@ pub const OBSERVATIONS_INVALID: Metric = metric(
 );
 
 /// This module's metrics.
-pub const ALL: &[Metric] = &[TARGET_INFO, ADMIN_BIND_FAILURES, SERIES_DROPPED, OBSERVATIONS_INVALID];
+pub const ALL: &[Metric] = &[TARGET_INFO, BUILD_INFO, ADMIN_BIND_FAILURES, SERIES_DROPPED, OBSERVATIONS_INVALID];

@@ -46,9 +46,12 @@
 //! | `otlp` | no | [`otlp`]: a push of everything over OTLP/HTTP, without an agent; needs Tokio. `otlp-tls` adds https |
 //! | `protobuf` | no | native histograms, in the format that Prometheus reads them in: see [below](#native-histograms) |
 //! | `db` | no | [`db`]: [`timed`](db::TimedExt) on any future of a database client; needs no driver and no runtime |
+//! | `runtime` | no | [`runtime`]: how busy the Tokio runtime is, and how late it runs what is ready |
 //! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
 //! | `client` | no | [`client`]: a tower layer for the calls that the service makes |
 //! | `moka` | no | [`MokaCache`](cache::MokaCache) |
+//! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; not part of `full` |
+//! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; not in `full` |
 //! | `full` | no | all of these |
 //! | `reqwest-middleware` | no | the layer of [`client`] as a middleware of reqwest |
 //!
@@ -102,6 +105,9 @@
 
 #[cfg(feature = "admin")]
 pub mod admin;
+#[cfg(feature = "jemalloc")]
+pub mod allocator;
+mod build_info;
 pub mod cache;
 #[cfg(feature = "client")]
 pub mod client;
@@ -128,12 +134,15 @@ pub mod pool;
 #[cfg(feature = "process")]
 pub mod process;
 mod resource;
+#[cfg(feature = "runtime")]
+pub mod runtime;
 #[cfg(any(feature = "client", feature = "db", feature = "http"))]
 mod series;
 mod shutdown;
 #[cfg(any(feature = "exemplars", feature = "http"))]
 mod trace;
 
+pub use self::build_info::BuildInfo;
 #[cfg(feature = "exporter")]
 pub use self::exporter::prometheus_builder;
 #[cfg(any(feature = "exporter", feature = "recorder"))]

@@ -125,6 +125,8 @@ impl Builder {
         let recorder = builder.build()?;
         #[cfg(feature = "process")]
         recorder.collector(crate::process::families::now);
+        #[cfg(feature = "jemalloc")]
+        recorder.collector(crate::allocator::families);
         Ok(recorder)
     }
 }

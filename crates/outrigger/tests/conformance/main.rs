@@ -15,6 +15,7 @@ mod http_settings;
 mod page;
 mod pool;
 mod process;
+mod runtime;
 
 use std::sync::Arc;
 
@@ -67,6 +68,7 @@ macro_rules! recorders {
                 },
                 pool::{gauges_follow_the_pool, waits_and_timeouts_are_counted},
                 process::{the_process_is_read},
+                runtime::{the_runtime_is_read_until_it_ends, a_worker_that_is_held_up_shows_as_delay},
             }
         })+
     };
