@@ -57,8 +57,10 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 
     // (1) Install the recorder, once, before anything measures.
     let metrics = outrigger::install()?;
+    // (2) Watch the runtime that all of this runs on.
+    metrics.watch_runtime();
 
-    // (2) Watch the pool and (3) time each statement: see `store`. (4) Count the caches' hits and misses: see `catalog`.
+    // (3) Watch the pool and (4) time each statement: see `store`. (5) Count the caches' hits and misses: see `catalog`.
     let (db, folder) = tokio::select! {
         opened = Database::open(config, &metrics) => opened?,
         () = stop.wait() => return Ok(()),
@@ -77,10 +79,10 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     if telemetry.traces() {
         app = app.layer(axum::middleware::from_fn(telemetry::trace_request));
     }
-    // (5) Measure requests. The last layer is the outermost: it sees what all others answer, and the pages that are not there.
-    let app = app.layer(metrics.http_layer());
+    // (6) Find statements that one request repeats. (7) Measure requests. The last layer is the outermost: it sees what all others answer, and the pages that are not there.
+    let app = app.layer(metrics.n_plus_one_layer()).layer(metrics.http_layer());
 
-    // (6) Serve /metrics and health on a listener of their own. A service that has nothing to add says
+    // (8) Serve /metrics and health on a listener of their own. A service that has nothing to add says
     // `metrics.serve_admin()`; here the fault switches go beside them.
     let admin_routes = metrics.admin_router().merge(faults::router(switches.clone()));
     let admin = metrics.admin().router(admin_routes).listen(config.admin_listen).serve();
@@ -90,7 +92,7 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 
     switches.clear_all();
     workers.stop().await;
-    // (7) Let the last numbers out: whoever scrapes or is pushed to gets them, within a second.
+    // (9) Let the last numbers out: whoever scrapes or is pushed to gets them, within a second.
     metrics.shutdown().await;
     admin.shutdown().await;
     db.close().await;

@@ -55,6 +55,7 @@ fn the_page_holds_the_catalogues_metrics_and_nothing_else(on: &Backend) {
         catalogue::cache::LOAD_DURATION,
         catalogue::cache::ENTRIES,
         catalogue::process::RESIDENT_MEMORY,
+        catalogue::runtime::SCHEDULING_DELAY,
         catalogue::library::TARGET_INFO,
     ] {
         assert!(names.contains(metric.name), "{} is missing", metric.name);
