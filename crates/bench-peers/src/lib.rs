@@ -3,6 +3,7 @@
 pub mod contenders;
 pub mod counting;
 pub mod observations;
+pub mod operations;
 pub mod processor;
 pub mod registries;
 pub mod requests;

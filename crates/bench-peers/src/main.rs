@@ -9,11 +9,12 @@ const USAGE: &str = "\
 usage: cargo run --release -- [--peers] <measure> [names]
 
   compare                       everything beside the other libraries, as one table (some minutes; needs valgrind)
-  list                          contenders, single observations, registries
+  list                          contenders, single observations, operations, registries
   profile <first> <second>      where a request of the second spends more instructions than one of the first
   page <contender>              what it has recorded after ten requests
   instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
   observations [cases]          instructions per observation, also over the empty loop (needs valgrind)
+  operations [cases]            what wrapping adds to a task: instructions, allocations (needs valgrind)
   allocations [contenders]      allocations per request, also over the first contender
   memory <libraries>            what is held beyond the series, and allocations per 64 KiB of a page
 
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
         "memory" => counts::memory(&workers, names)?,
         "instructions" => counts::requests(&workers, names)?,
         "observations" => counts::observations(&workers, names)?,
+        "operations" => counts::operations(&workers, names)?,
         _ => return Err(USAGE.into()),
     }
     Ok(())

@@ -53,6 +53,18 @@ pub const CACHE_RESULT: &str = "cache_result";
 /// Why an entry left: `expired`, `explicit`, `replaced`, `size`.
 pub const CACHE_EVICTION_CAUSE: &str = "cache_eviction_cause";
 
+/// The name that the service gave its background task.
+pub const TASK_NAME: &str = "task_name";
+/// How a run of a task ended: `success`, `failure`, `cancelled`, `panic`.
+pub const TASK_OUTCOME: &str = "task_outcome";
+
+/// The name that the service gave to what it calls.
+pub const DEPENDENCY: &str = "dependency";
+/// A circuit breaker's state: `closed`, `open`, `half_open`.
+pub const BREAKER_STATE: &str = "breaker_state";
+/// What a circuit breaker made of a call: `success`, `failure`, `rejected`, `cancelled`.
+pub const BREAKER_RESULT: &str = "breaker_result";
+
 /// `user`, `system`.
 pub const CPU_MODE: &str = "cpu_mode";
 /// `used`, `free`.
@@ -114,6 +126,11 @@ pub const ALL: &[&str] = &[
     CACHE_NAME,
     CACHE_RESULT,
     CACHE_EVICTION_CAUSE,
+    TASK_NAME,
+    TASK_OUTCOME,
+    DEPENDENCY,
+    BREAKER_STATE,
+    BREAKER_RESULT,
     CPU_MODE,
     SYSTEM_MEMORY_STATE,
     TOKIO_RUNTIME_NAME,
@@ -156,6 +173,10 @@ pub fn otel(label: &str) -> &str {
         CACHE_NAME => "cache.name",
         CACHE_RESULT => "cache.result",
         CACHE_EVICTION_CAUSE => "cache.eviction.cause",
+        TASK_NAME => "task.name",
+        TASK_OUTCOME => "task.outcome",
+        BREAKER_STATE => "breaker.state",
+        BREAKER_RESULT => "breaker.result",
         CPU_MODE => "cpu.mode",
         SYSTEM_MEMORY_STATE => "system.memory.state",
         SERVICE_NAME => "service.name",

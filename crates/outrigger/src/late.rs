@@ -34,6 +34,13 @@ impl<T: Clone> Late<T> {
         write(&self.get(metrics, register));
         self.0.get().is_some()
     }
+
+    /// The handle, where it was used before.
+    #[cfg(feature = "task")]
+    #[inline]
+    pub(crate) fn known(&self) -> Option<&T> {
+        self.0.get()
+    }
 }
 
 // Derived, it would ask for `T: Default`.

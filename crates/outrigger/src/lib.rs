@@ -107,6 +107,8 @@
 pub mod admin;
 #[cfg(feature = "jemalloc")]
 pub mod allocator;
+#[cfg(any(feature = "resilience", feature = "task"))]
+mod backoff;
 mod build_info;
 pub mod cache;
 #[cfg(feature = "client")]
@@ -125,7 +127,7 @@ mod log_limit;
 #[cfg(any(feature = "client", feature = "http"))]
 mod message;
 mod metrics;
-#[cfg(feature = "pool")]
+#[cfg(any(feature = "pool", feature = "resilience", feature = "task"))]
 mod named;
 #[cfg(feature = "otlp")]
 pub mod otlp;
@@ -133,12 +135,16 @@ pub mod otlp;
 pub mod pool;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(feature = "resilience")]
+pub mod resilience;
 mod resource;
 #[cfg(feature = "runtime")]
 pub mod runtime;
-#[cfg(any(feature = "client", feature = "db", feature = "http"))]
+#[cfg(any(feature = "client", feature = "db", feature = "http", feature = "task"))]
 mod series;
 mod shutdown;
+#[cfg(feature = "task")]
+pub mod task;
 #[cfg(any(feature = "exemplars", feature = "http"))]
 mod trace;
 

@@ -55,6 +55,10 @@ struct Inner {
     insight: crate::db::insight::Insight,
     #[cfg(feature = "pool")]
     pools: crate::named::Named<crate::pool::Series>,
+    #[cfg(feature = "resilience")]
+    dependencies: crate::named::Named<crate::resilience::Series>,
+    #[cfg(feature = "task")]
+    tasks: crate::task::Tasks,
 }
 
 impl Metrics {
@@ -132,7 +136,7 @@ impl Metrics {
 
     /// Whether handles that are resolved now may be kept.
     #[cfg_attr(
-        not(any(feature = "client", feature = "http", feature = "db")),
+        not(any(feature = "client", feature = "db", feature = "http", feature = "resilience", feature = "task")),
         allow(dead_code, reason = "its callers are features")
     )]
     pub(crate) fn is_installed(&self) -> bool {
@@ -173,6 +177,16 @@ impl Metrics {
         &self.inner.insight
     }
 
+    #[cfg(feature = "resilience")]
+    pub(crate) fn dependencies(&self) -> &crate::named::Named<crate::resilience::Series> {
+        &self.inner.dependencies
+    }
+
+    #[cfg(feature = "task")]
+    pub(crate) fn tasks(&self) -> &crate::task::Tasks {
+        &self.inner.tasks
+    }
+
     fn new(recorder: Option<SharedRecorder>, page: Option<Page>) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -189,6 +203,10 @@ impl Metrics {
                 insight: crate::db::insight::Insight::default(),
                 #[cfg(feature = "pool")]
                 pools: crate::named::Named::new(&outrigger_semconv::db::CLIENT_CONNECTION_COUNT),
+                #[cfg(feature = "resilience")]
+                dependencies: crate::named::Named::new(&outrigger_semconv::resilience::BREAKER_CALLS),
+                #[cfg(feature = "task")]
+                tasks: crate::task::Tasks::default(),
             }),
         }
     }

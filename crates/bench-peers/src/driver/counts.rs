@@ -7,6 +7,7 @@ use std::process::Command;
 /// What is counted is the difference between two runs, one twice as long, so that starting up is in neither.
 pub(crate) const REQUESTS: u32 = 2_000;
 const OBSERVATIONS: u32 = 10_240;
+const OPERATIONS: u32 = 2_000;
 
 /// Allocations for a page are per so many bytes of it.
 pub(crate) const PIECE: f64 = 65_536.0;
@@ -36,6 +37,29 @@ pub(crate) fn observations(workers: &Workers, names: &[String]) -> Result<()> {
         println!("{:<14}{name:<28}{figure:>14.1}{over:>+12.1}", "observation");
     }
     Ok(())
+}
+
+/// Prints two lines for each case that is wrapped: what it costs over the bare one, in instructions and in allocations.
+pub(crate) fn operations(workers: &Workers, names: &[String]) -> Result<()> {
+    head("", "operation", "figure", "over bare");
+    for name in names_or(workers, names, "operation")?.iter().filter(|name| !name.ends_with("-bare")) {
+        let instructions = |case: &str| {
+            per_one(OPERATIONS, |count| callgrind(workers, "measured_operations", &["operate", case, count]))
+        };
+        let allocations = |case: &str| workers.counted(&["operate-allocations", case])?.get("allocations");
+        let bare = format!("{name}-bare");
+        let (figure, over) = over(instructions, name, &bare)?;
+        println!("{:<22}{name:<20}{figure:>14.0}{over:>+12.0}", "operation");
+        let (figure, over) = self::over(allocations, name, &bare)?;
+        println!("{:<22}{name:<20}{figure:>14.2}{over:>+12.2}", "operation-allocations");
+    }
+    Ok(())
+}
+
+/// A figure, and how far it lies over the bare one.
+fn over(figure: impl Fn(&str) -> Result<f64>, name: &str, bare: &str) -> Result<(f64, f64)> {
+    let counted = figure(name)?;
+    Ok((counted, counted - figure(bare)?))
 }
 
 /// Prints a line for each contender.

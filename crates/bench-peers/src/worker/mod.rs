@@ -1,11 +1,12 @@
 //! What one process measures. The driver starts it, under valgrind or not, and reads the `name=value` that it prints.
 
 mod observations;
+mod operations;
 mod requests;
 mod scrapes;
 
 use crate::counting::counts;
-use crate::{Result, contenders, observations as cases, registries};
+use crate::{Result, contenders, observations as cases, operations as wrapped, registries};
 
 pub fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,8 @@ pub fn main() -> Result<()> {
         ["observe", case, count] => observations::run(case, count.parse()?),
         ["observe-time", case, threads] => observations::time(case, threads.parse()?),
         ["observe-memory", case] => counting().and_then(|()| observations::memory(case)),
+        ["operate", case, count] => operations::run(case, count.parse()?),
+        ["operate-allocations", case] => counting().and_then(|()| operations::allocations(case)),
         ["scrape-time", registry, series] => scrapes::time(registry, series.parse()?),
         ["scrape-memory", registry, series] => counting().and_then(|()| scrapes::memory(registry, series.parse()?)),
         _ => Err(format!("what does {arguments:?} mean?").into()),
@@ -36,6 +39,9 @@ fn list() -> Result<()> {
     }
     for case in cases::all() {
         println!("observation\t{}\t{}", case.name, case.about);
+    }
+    for case in wrapped::all() {
+        println!("operation\t{}\t{}", case.name, case.about);
     }
     for registry in registries::all() {
         println!("registry\t{}\t{}", registry.name, registry.about);

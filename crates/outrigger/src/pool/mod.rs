@@ -50,7 +50,13 @@
 //! A name stands for one pool: two pools of one name overwrite each other's numbers. 1,000 names per [`Metrics`], then
 //! `_other`, counted in `outrigger_series_dropped_total`.
 
+#[cfg(feature = "bb8")]
+mod bb8;
+#[cfg(feature = "deadpool")]
+mod deadpool;
 mod held;
+#[cfg(any(feature = "bb8", feature = "deadpool"))]
+mod manager;
 mod measured;
 mod sampler;
 #[cfg(feature = "sqlx")]
@@ -58,6 +64,8 @@ mod sqlx;
 mod watched;
 
 pub use self::held::Held;
+#[cfg(any(feature = "bb8", feature = "deadpool"))]
+pub use self::manager::TimedManager;
 pub(crate) use self::measured::Series;
 pub use self::measured::{PoolMetrics, Use, Wait};
 pub use self::sampler::SAMPLE_INTERVAL;

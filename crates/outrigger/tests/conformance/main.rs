@@ -14,8 +14,11 @@ mod http;
 mod http_settings;
 mod page;
 mod pool;
+mod pool_kinds;
 mod process;
+mod resilience;
 mod runtime;
+mod task;
 
 use std::sync::Arc;
 
@@ -67,8 +70,21 @@ macro_rules! recorders {
                     every_way_to_ask_moka_is_a_look_up, any_cache_is_counted_after_two_lines,
                 },
                 pool::{gauges_follow_the_pool, waits_and_timeouts_are_counted},
+                pool_kinds::{
+                    bb8_pools_are_watched, deadpool_pools_are_watched, any_pool_can_be_watched, names_of_pools_are_capped,
+                },
                 process::{the_process_is_read},
                 runtime::{the_runtime_is_read_until_it_ends, a_worker_that_is_held_up_shows_as_delay},
+                resilience::{
+                    timeouts_are_counted, retries_are_counted_and_bounded, a_breaker_opens_and_closes_again,
+                    a_breaker_round_a_service_keeps_to_towers_contract, a_response_may_be_a_failure,
+                },
+                task::{
+                    outcomes_are_told_apart, runs_without_a_future_are_counted, a_panic_elsewhere_is_a_cancellation,
+                    retries_are_bounded_and_counted, a_queue_is_consumed_whatever_its_items_do,
+                    a_queue_elsewhere_is_looked_at, a_periodic_job_is_late_where_its_runs_are_long,
+                    a_panic_does_not_end_the_schedule, kinds_of_failure_are_capped,
+                },
             }
         })+
     };

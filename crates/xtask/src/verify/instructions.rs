@@ -29,6 +29,8 @@ const QUESTIONS: &[&[&str]] = &[
     // Over the loop around an observation.
     &["observations", "outrigger-handle", "outrigger-labels"],
     &["memory", "outrigger"],
+    // Over the same without the wrapper.
+    &["operations", "task"],
 ];
 
 /// Whoever makes something cheaper lowers its last column.
@@ -52,6 +54,8 @@ const FIGURES: &[Figure] = &[
     figure("held-by-observations", "outrigger", 0.0, 0.0),
     figure("page-allocations", "outrigger", 1.0, 0.08),
     figure("page-peak", "outrigger", 65_536.0, 32_408.0),
+    figure("operation", "task", 400.0, 321.0),
+    figure("operation-allocations", "task", 0.0, 0.0),
 ];
 
 /// How far above what has been reached a figure may lie: a compiler's next release moves it a little.

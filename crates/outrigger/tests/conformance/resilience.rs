@@ -1,0 +1,246 @@
+//! Timeouts, retries and circuit breakers.
+
+use std::convert::Infallible;
+use std::future::{Ready, pending, ready};
+use std::io::{Error, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use outrigger::Metrics;
+use outrigger::resilience::{Backoff, Breaker, BreakerSettings, CallError, Rejected, RetrySettings, State};
+use outrigger_semconv::{label, resilience};
+use tokio::time::sleep;
+use tower::retry::RetryLayer;
+use tower::timeout::error::Elapsed;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+
+use crate::support::Page;
+
+const NAME: (&str, &str) = (label::DEPENDENCY, "payments");
+const LIMIT: Duration = Duration::from_secs(2);
+
+fn number(page: &Page, metric: &outrigger_semconv::Metric) -> Option<f64> {
+    page.number(metric, &[NAME])
+}
+
+fn calls(page: &Page, result: &'static str) -> Option<f64> {
+    page.number(&resilience::BREAKER_CALLS, &[NAME, (label::BREAKER_RESULT, result)])
+}
+
+/// The state that the gauges show: one of them is 1.
+fn shown(metrics: &Metrics) -> Vec<&'static str> {
+    let page = Page::of(metrics);
+    let is_one = |state: &&'static str| {
+        page.number(&resilience::BREAKER_STATE, &[NAME, (label::BREAKER_STATE, state)]) == Some(1.0)
+    };
+    assert_eq!(page.series(&resilience::BREAKER_STATE).len(), 3);
+    ["closed", "open", "half_open"].into_iter().filter(is_one).collect()
+}
+
+fn refused() -> Error {
+    Error::from(ErrorKind::ConnectionRefused)
+}
+
+/// Opens after four failures of four, for ten seconds; two probes.
+fn settings() -> BreakerSettings {
+    BreakerSettings::default().minimum_calls(4).open_for(Duration::from_secs(10)).probes(2)
+}
+
+async fn fail(breaker: &Breaker) {
+    let failed = breaker.call(async { Err::<(), _>(refused()) }).await;
+    assert!(matches!(failed, Err(CallError::Inner(_))));
+}
+
+async fn succeed(breaker: &Breaker) -> bool {
+    match breaker.call(async { Ok::<_, Error>(()) }).await {
+        Ok(()) => true,
+        Err(CallError::Rejected(rejected)) => {
+            assert_eq!(rejected.to_string(), "the circuit breaker of payments is open");
+            false
+        }
+        Err(CallError::Inner(error)) => panic!("{error}"),
+    }
+}
+
+pub(crate) async fn timeouts_are_counted(metrics: Metrics) {
+    tokio::time::pause();
+    let payments = metrics.dependency("payments");
+    assert_eq!(payments.timeout(LIMIT, ready(7)).await.ok(), Some(7));
+    assert_eq!(number(&Page::of(&metrics), &resilience::TIMEOUTS), Some(0.0), "there at zero");
+    assert!(payments.timeout(LIMIT, pending::<()>()).await.is_err());
+
+    let service = payments.timeout_layer(LIMIT).layer(service_fn(|wait: u64| async move {
+        sleep(Duration::from_secs(wait)).await;
+        if wait == 1 { Err(refused()) } else { Ok(wait) }
+    }));
+    assert_eq!(service.clone().oneshot(0).await.ok(), Some(0));
+    assert!(service.clone().oneshot(1).await.expect_err("it fails").is::<Error>(), "its own error is kept");
+    assert!(service.clone().oneshot(3).await.expect_err("it is late").is::<Elapsed>(), "as tower says it");
+    // Given up by its caller: no timeout.
+    assert!(service.oneshot(3).now_or_never().is_none());
+    assert_eq!(number(&Page::of(&metrics), &resilience::TIMEOUTS), Some(2.0));
+}
+
+pub(crate) async fn retries_are_counted_and_bounded(metrics: Metrics) {
+    tokio::time::pause();
+    let payments = metrics.dependency("payments");
+    let exhausted = |page: &Page, reason| page.number(&resilience::RETRIES_EXHAUSTED, &[NAME, (label::REASON, reason)]);
+    let backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+    let policy = payments.retry(RetrySettings::default().attempts(3).backoff(backoff));
+    let page = Page::of(&metrics);
+    assert_eq!(number(&page, &resilience::RETRIES), Some(0.0), "there at zero");
+    assert_eq!((exhausted(&page, "attempts"), exhausted(&page, "budget")), (Some(0.0), Some(0.0)));
+
+    let tries = Arc::new(AtomicU32::new(0));
+    let service = ServiceBuilder::new().layer(RetryLayer::new(policy.clone())).service(service_fn(|until: u32| {
+        let made = tries.fetch_add(1, SeqCst) + 1;
+        ready(if made < until { Err(refused()) } else { Ok(made) })
+    }));
+    assert_eq!(service.clone().oneshot(3).await.ok(), Some(3));
+    assert_eq!(number(&Page::of(&metrics), &resilience::RETRIES), Some(2.0));
+    tries.store(0, SeqCst);
+    assert!(service.clone().oneshot(9).await.is_err());
+    assert_eq!(tries.load(SeqCst), 3);
+    assert_eq!(exhausted(&Page::of(&metrics), "attempts"), Some(1.0));
+
+    // Ten retries to begin with, four are spent; a fifth of one came back.
+    for _ in 0..20 {
+        assert!(policy.call(|| ready(Err::<(), _>(refused()))).await.is_err());
+    }
+    let page = Page::of(&metrics);
+    assert_eq!(number(&page, &resilience::RETRIES), Some(10.0));
+    assert_eq!((exhausted(&page, "attempts"), exhausted(&page, "budget")), (Some(4.0), Some(17.0)));
+
+    // What is tried again can be said otherwise.
+    let odd = payments.retry_on(RetrySettings::default().backoff(backoff), |result: &Result<u32, Infallible>| {
+        result.as_ref().is_ok_and(|number| number % 2 == 1)
+    });
+    tries.store(0, SeqCst);
+    assert_eq!(odd.call(|| ready(Ok(tries.fetch_add(1, SeqCst) + 1))).await, Ok(2));
+}
+
+pub(crate) async fn a_breaker_opens_and_closes_again(metrics: Metrics) {
+    tokio::time::pause();
+    let breaker = metrics.dependency("payments").breaker(settings());
+    assert_eq!(shown(&metrics), ["closed"]);
+    assert_eq!(calls(&Page::of(&metrics), "rejected"), Some(0.0), "there at zero");
+
+    for _ in 0..4 {
+        fail(&breaker).await;
+    }
+    assert_eq!((breaker.state(), shown(&metrics)), (State::Open, vec!["open"]));
+    assert!(!succeed(&breaker).await);
+
+    sleep(Duration::from_secs(10)).await;
+    // A probe that is given up leaves its place to another.
+    for _ in 0..5 {
+        assert!(breaker.call(pending::<Result<(), Error>>()).now_or_never().is_none());
+    }
+    assert_eq!(shown(&metrics), ["half_open"]);
+    let mut one = Box::pin(breaker.call(pending::<Result<(), Error>>()));
+    assert!(one.as_mut().now_or_never().is_none());
+    assert!(succeed(&breaker).await);
+    assert!(!succeed(&breaker).await, "one probe is out and one has succeeded");
+    drop(one);
+    assert!(succeed(&breaker).await);
+    assert_eq!((breaker.state(), shown(&metrics)), (State::Closed, vec!["closed"]));
+
+    // And once more, with a probe that fails.
+    for _ in 0..4 {
+        fail(&breaker).await;
+    }
+    sleep(Duration::from_secs(10)).await;
+    fail(&breaker).await;
+    assert_eq!(shown(&metrics), ["open"]);
+
+    let page = Page::of(&metrics);
+    let to = |state| page.number(&resilience::BREAKER_TRANSITIONS, &[NAME, (label::BREAKER_STATE, state)]);
+    assert_eq!((to("closed"), to("open"), to("half_open")), (Some(1.0), Some(3.0), Some(2.0)));
+    assert_eq!((calls(&page, "success"), calls(&page, "failure")), (Some(2.0), Some(9.0)));
+    assert_eq!((calls(&page, "rejected"), calls(&page, "cancelled")), (Some(2.0), Some(6.0)));
+}
+
+/// Ready only every other time that it is asked, and called only when it was; as tower's contract has it.
+#[derive(Clone)]
+struct Strict {
+    is_ready: bool,
+    asked: u32,
+    is_down: bool,
+}
+
+impl Service<bool> for Strict {
+    type Response = ();
+    type Error = Error;
+    type Future = Ready<Result<(), Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.asked += 1;
+        if self.is_down {
+            return Poll::Pending;
+        }
+        if self.asked % 2 == 1 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, good: bool) -> Self::Future {
+        assert!(std::mem::take(&mut self.is_ready), "called before it was ready");
+        ready(if good { Ok(()) } else { Err(refused()) })
+    }
+}
+
+pub(crate) async fn a_breaker_round_a_service_keeps_to_towers_contract(metrics: Metrics) {
+    tokio::time::pause();
+    let breaker = metrics.dependency("payments").breaker(settings());
+    let strict = |is_down| breaker.layer().layer(Strict { is_ready: false, asked: 0, is_down });
+    let mut service = strict(false);
+    for _ in 0..4 {
+        assert!(service.ready().await.expect("it becomes ready").call(false).await.is_err());
+        service = service.clone();
+    }
+    assert_eq!(breaker.state(), State::Open);
+
+    // Open, it is ready at once and rejects at once, though the service would never become ready.
+    let mut down = strict(true);
+    let answer = down.ready().now_or_never().expect("at once").expect("it is no error").call(true).now_or_never();
+    assert!(answer.expect("at once").expect_err("it is rejected").is::<Rejected>());
+
+    // Ready while open, called when its time is over: the service itself has not become ready, and must not be called.
+    let ready_while_open = service.ready().await.expect("at once");
+    sleep(Duration::from_secs(10)).await;
+    assert!(ready_while_open.call(true).await.is_err());
+    assert_eq!(breaker.state(), State::Open, "that was no probe");
+    for _ in 0..2 {
+        assert!(service.ready().await.expect("it becomes ready").call(true).await.is_ok());
+    }
+    assert_eq!(breaker.state(), State::Closed);
+
+    // Ready while closed, called when it has opened: rejected, and it stays ready.
+    service.ready().await.expect("it becomes ready");
+    for _ in 0..4 {
+        fail(&breaker).await;
+    }
+    assert!(service.call(true).await.is_err());
+    sleep(Duration::from_secs(10)).await;
+    assert!(service.ready().await.expect("it still is").call(true).await.is_ok());
+    let page = Page::of(&metrics);
+    assert_eq!((calls(&page, "rejected"), calls(&page, "success")), (Some(3.0), Some(3.0)));
+}
+
+pub(crate) async fn a_response_may_be_a_failure(metrics: Metrics) {
+    let failed = |result: &Result<u16, Infallible>| result.as_ref().is_ok_and(|status| *status >= 500);
+    let breaker = metrics.dependency("payments").breaker_on(settings(), failed);
+    let service =
+        ServiceBuilder::new().layer(breaker.layer()).service_fn(|status: u16| ready(Ok::<_, Infallible>(status)));
+    for status in [500, 502, 503, 504] {
+        assert_eq!(service.clone().oneshot(status).await.ok(), Some(status), "it is handed on");
+    }
+    assert_eq!(shown(&metrics), ["open"]);
+    assert_eq!(calls(&Page::of(&metrics), "failure"), Some(4.0));
+}
