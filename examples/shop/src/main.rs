@@ -61,12 +61,13 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     metrics.watch_runtime();
 
     // (3) Watch the pool and (4) time each statement: see `store`. (5) Count the caches' hits and misses: see `catalog`.
+    // (6) Count background work and how it ends, and guard what it depends on: see `workers`.
     let (db, folder) = tokio::select! {
         opened = Database::open(config, &metrics) => opened?,
         () = stop.wait() => return Ok(()),
     };
     let catalog = Catalog::new(db.clone(), &metrics);
-    let (queue, workers) = Workers::start(config, &db, &catalog);
+    let (queue, workers) = Workers::start(config, &metrics, &db, &catalog);
     let switches = Switches::new(truth);
 
     let shop = Shop { db: db.clone(), catalog, passwords: Passwords::new(), queue };
@@ -79,10 +80,10 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     if telemetry.traces() {
         app = app.layer(axum::middleware::from_fn(telemetry::trace_request));
     }
-    // (6) Find statements that one request repeats. (7) Measure requests. The last layer is the outermost: it sees what all others answer, and the pages that are not there.
+    // (7) Find statements that one request repeats. (8) Measure requests. The last layer is the outermost: it sees what all others answer, and the pages that are not there.
     let app = app.layer(metrics.n_plus_one_layer()).layer(metrics.http_layer());
 
-    // (8) Serve /metrics and health on a listener of their own. A service that has nothing to add says
+    // (9) Serve /metrics and health on a listener of their own. A service that has nothing to add says
     // `metrics.serve_admin()`; here the fault switches go beside them.
     let admin_routes = metrics.admin_router().merge(faults::router(switches.clone()));
     let admin = metrics.admin().router(admin_routes).listen(config.admin_listen).serve();
@@ -92,7 +93,7 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 
     switches.clear_all();
     workers.stop().await;
-    // (9) Let the last numbers out: whoever scrapes or is pushed to gets them, within a second.
+    // (10) Let the last numbers out: whoever scrapes or is pushed to gets them, within a second.
     metrics.shutdown().await;
     admin.shutdown().await;
     db.close().await;

@@ -3,6 +3,7 @@
 use super::products::Availability;
 use super::{Database, carts, now_ms, run};
 use serde::Serialize;
+use std::time::Duration;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Order {
@@ -27,6 +28,12 @@ pub(crate) enum Checkout {
     Placed { order_id: i64, availability_changed: Vec<i64> },
     EmptyCart,
     OutOfStock { product_id: i64, wanted: i64, left: i64 },
+}
+
+/// What waits for the workers.
+pub(crate) struct Backlog {
+    pub(crate) orders: usize,
+    pub(crate) oldest: Duration,
 }
 
 /// An order as the workers see it.
@@ -107,6 +114,18 @@ pub(crate) async fn unfinished(db: &Database, before_ms: i64, after: i64, limit:
     run!(read, |db| sqlx::query_scalar(orders).bind(before_ms).bind(after).bind(limit).fetch_all(db).await)
 }
 
+/// How many orders have work left, and how long ago the first of them was placed.
+pub(crate) async fn backlog(db: &Database) -> sqlx::Result<Backlog> {
+    let mut read = db.read().await?;
+    let backlog = "SELECT count(*), min(created_at) FROM orders WHERE status IN ('pending', 'paid')";
+    let (orders, oldest): (i64, Option<i64>) = run!(read, |db| sqlx::query_as(backlog).fetch_one(db).await)?;
+    let age = oldest.map_or(0, |placed| now_ms().saturating_sub(placed));
+    Ok(Backlog {
+        orders: usize::try_from(orders).unwrap_or_default(),
+        oldest: Duration::from_millis(u64::try_from(age).unwrap_or_default()),
+    })
+}
+
 /// What is left to do for an order; `None` when nothing is.
 pub(crate) async fn work(db: &Database, order_id: i64) -> sqlx::Result<Option<Work>> {
     let mut read = db.read().await?;
@@ -156,6 +175,6 @@ pub(crate) async fn mark_failed(db: &Database, order_id: i64) -> sqlx::Result<Ve
 }
 
 fn rfc3339(ms: i64) -> String {
-    let since_epoch = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or_default());
+    let since_epoch = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
     humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since_epoch).to_string()
 }

@@ -8,32 +8,31 @@
 //!
 //! The table is the truth and the queue only the quick way: a crash loses the queue and no order. Unfinished orders are
 //! taken up again when the shop starts, and so is one that nobody has touched for [`STALE_AFTER`]: its checkout may have
-//! been cut off between the table and the queue. Every step may therefore
-//! run twice, and does its work once: payments are made under the order's number, and each status is left only once.
+//! been cut off between the table and the queue, or the payment provider was down. Every step may therefore run twice, and
+//! does its work once: payments are made under the order's number, and each status is left only once.
 
+mod fulfilment;
 mod payment;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::error::{ApiError, Result};
 use crate::store::{Database, now_ms, orders, products};
-use payment::{ChargeError, PaymentProvider};
+use fulfilment::Fulfilment;
+use outrigger::Metrics;
+use outrigger::task::{Job, QueueState, QueueWatch, Task};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-/// Tries to charge a card before the order is given up.
-const PAYMENT_ATTEMPTS: u32 = 5;
-/// The pause before the second try; it doubles for each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// Handing a message to the mail server.
-const MAIL_LATENCY: Duration = Duration::from_millis(8);
 /// Longer than orders take, so that orphans are picked up and little else.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the unfinished orders are counted, for the metrics.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 /// Orders read at a time when work is resumed.
 const RESUME_PAGE: i64 = 100;
 /// Orders in hand may take this long to finish when the shop ends; the others wait in their table.
@@ -74,32 +73,52 @@ impl Place {
 /// The background tasks, until [`Workers::stop`].
 pub(crate) struct Workers {
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    orders: JoinHandle<()>,
+    jobs: [Job; 2],
+    _backlog: QueueWatch,
     refused: Arc<AtomicU64>,
 }
 
 impl Workers {
-    pub(crate) fn start(config: &Config, db: &Database, catalog: &Catalog) -> (OrderQueue, Self) {
+    pub(crate) fn start(config: &Config, metrics: &Metrics, db: &Database, catalog: &Catalog) -> (OrderQueue, Self) {
         let (sender, receiver) = mpsc::channel(config.queue_capacity as usize);
         let (stop, stopped) = watch::channel(false);
         let queue = OrderQueue { sender: sender.clone(), refused: Arc::default() };
-        let fulfilment = Fulfilment {
-            db: db.clone(),
-            catalog: catalog.clone(),
-            provider: PaymentProvider::new(config.payment_latency),
-        };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(work(receiver, fulfilment, config.workers as usize, stopped.clone()));
-        tasks.spawn(until(stopped.clone(), resume(db.clone(), sender)));
-        tasks.spawn(until(stopped, deliver(db.clone(), catalog.clone(), config.restock_interval)));
-        let workers = Self { stop, tasks, refused: queue.refused.clone() };
+
+        // A run for each order, and what waits for one.
+        let orders = metrics.task("order");
+        let counted = db.clone();
+        let backlog = orders.watch_queue(COUNT_INTERVAL, move || backlog(counted.clone()));
+        let fulfilment = Fulfilment::new(config, metrics, &orders, db, catalog);
+        let orders = tokio::spawn(work(receiver, orders, fulfilment, config.workers as usize, stopped));
+
+        // Periodic jobs: each run, and how late it began.
+        let (swept, mut begin) = (db.clone(), Some(now_ms()));
+        let sweep = metrics.task("order_sweep").every(SWEEP_INTERVAL).start(move || {
+            let stale = || now_ms().saturating_sub(i64::try_from(STALE_AFTER.as_millis()).unwrap_or(i64::MAX));
+            // The first time, all that the shop found when it began.
+            let untouched_since = begin.take().unwrap_or_else(stale);
+            resume(swept.clone(), sender.clone(), untouched_since)
+        });
+        let (filled, forgetful) = (db.clone(), catalog.clone());
+        let interval = config.restock_interval;
+        let delivery = metrics.task("delivery").every(interval).after(interval);
+        let delivery = delivery.start(move || deliver(filled.clone(), forgetful.clone()));
+
+        let workers = Self { stop, orders, jobs: [sweep, delivery], _backlog: backlog, refused: queue.refused.clone() };
         (queue, workers)
     }
 
     /// Finishes the orders in hand, within a bound.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
-        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        let all_ended = async {
+            // A panic in there has been told already.
+            let _ = self.orders.await;
+            for job in self.jobs {
+                job.stop().await;
+            }
+        };
         if tokio::time::timeout(LAST_WORK, all_ended).await.is_err() {
             tracing::warn!("orders were left in the middle; the next start takes them up again");
         }
@@ -113,6 +132,7 @@ impl Workers {
 /// Takes orders off the queue, up to `at_once` at a time.
 async fn work(
     mut queue: mpsc::Receiver<i64>,
+    task: Task,
     fulfilment: Fulfilment,
     at_once: usize,
     mut stopped: watch::Receiver<bool>,
@@ -121,11 +141,11 @@ async fn work(
     loop {
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => break,
-            Some(done) = in_hand.join_next() => log_panic(done),
+            Some(done) = in_hand.join_next() => log_end(done),
             next = queue.recv(), if in_hand.len() < at_once => match next {
                 Some(order_id) => {
                     let fulfilment = fulfilment.clone();
-                    in_hand.spawn(async move { fulfilment.run(order_id).await });
+                    in_hand.spawn(task.run(async move { fulfilment.run(order_id).await }));
                 }
                 None => break,
             },
@@ -133,107 +153,50 @@ async fn work(
     }
     queue.close();
     while let Some(done) = in_hand.join_next().await {
-        log_panic(done);
+        log_end(done);
     }
 }
 
-fn log_panic(done: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = done {
-        tracing::error!(%error, "an order's work broke off; it will be taken up again");
+fn log_end(done: Result<Result<(), fulfilment::Error>, JoinError>) {
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "an order was left; it will be taken up again"),
+        Err(error) => tracing::error!(%error, "an order's work broke off; it will be taken up again"),
     }
 }
 
-/// What one order needs.
-#[derive(Clone)]
-struct Fulfilment {
-    db: Database,
-    catalog: Catalog,
-    provider: PaymentProvider,
+/// What the orders table holds for the workers. Nothing is known while it cannot be read.
+async fn backlog(db: Database) -> QueueState {
+    match orders::backlog(&db).await {
+        Ok(backlog) => QueueState::default().depth(backlog.orders).oldest_age(backlog.oldest),
+        Err(_) => QueueState::default(),
+    }
 }
 
-impl Fulfilment {
-    async fn run(&self, order_id: i64) {
-        if let Err(error) = self.fulfil(order_id).await {
-            // Nothing is lost: the order keeps its status, and the sweep finds it.
-            tracing::error!(order_id, %error, "an order could not be worked on; it will be taken up again");
-        }
-    }
-
-    async fn fulfil(&self, order_id: i64) -> sqlx::Result<()> {
-        let Some(order) = orders::work(&self.db, order_id).await? else { return Ok(()) };
-        if !order.paid {
-            if let Err(error) = self.pay(order).await {
-                tracing::warn!(order_id, %error, "the order is given up");
-                let returned = orders::mark_failed(&self.db, order_id).await?;
-                self.catalog.forget_products(&returned).await;
+/// Puts orders with work left that nobody has touched lately back into the queue.
+async fn resume(db: Database, queue: mpsc::Sender<i64>, untouched_since: i64) -> sqlx::Result<()> {
+    let mut after = 0;
+    loop {
+        let found = orders::unfinished(&db, untouched_since, after, RESUME_PAGE).await.inspect_err(|error| {
+            tracing::error!(%error, "unfinished orders could not be read");
+        })?;
+        let Some(last) = found.last() else { return Ok(()) };
+        after = *last;
+        tracing::info!(orders = found.len(), "unfinished orders are taken up again");
+        for order_id in found {
+            // Waits where a checkout would be refused: these customers have ordered already.
+            if queue.send(order_id).await.is_err() {
                 return Ok(());
             }
-            orders::mark_paid(&self.db, order_id).await?;
-        }
-        let message = format!("Your order {order_id} is paid and on its way.");
-        tokio::time::sleep(MAIL_LATENCY).await;
-        orders::mark_notified(&self.db, order_id, &message).await
-    }
-
-    async fn pay(&self, order: orders::Work) -> Result<(), ChargeError> {
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 1;
-        loop {
-            match self.provider.charge(order.id, order.total_cents).await {
-                Err(ChargeError::Unavailable) if attempt < PAYMENT_ATTEMPTS => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                    attempt += 1;
-                }
-                result => return result,
-            }
         }
     }
 }
 
-/// Puts unfinished orders back into the queue: all of them now, and the forgotten ones from time to time.
-async fn resume(db: Database, queue: mpsc::Sender<i64>) {
-    let mut untouched_since = now_ms();
-    loop {
-        let mut after = 0;
-        loop {
-            match orders::unfinished(&db, untouched_since, after, RESUME_PAGE).await {
-                Ok(found) => {
-                    let Some(last) = found.last() else { break };
-                    after = *last;
-                    tracing::info!(orders = found.len(), "unfinished orders are taken up again");
-                    for order_id in found {
-                        // Waits where a checkout would be refused: these customers have ordered already.
-                        if queue.send(order_id).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "unfinished orders could not be read");
-                    break;
-                }
-            }
-        }
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        untouched_since = now_ms().saturating_sub(i64::try_from(STALE_AFTER.as_millis()).unwrap_or(i64::MAX));
-    }
-}
-
-/// Brings goods at every interval.
-async fn deliver(db: Database, catalog: Catalog, interval: Duration) {
-    loop {
-        tokio::time::sleep(interval).await;
-        match products::restock(&db).await {
-            Ok(restocked) => catalog.forget_products(&restocked).await,
-            Err(error) => tracing::error!(%error, "a delivery could not be booked"),
-        }
-    }
-}
-
-async fn until(mut stopped: watch::Receiver<bool>, task: impl Future<Output = ()>) {
-    tokio::select! {
-        _ = stopped.wait_for(|stop| *stop) => {}
-        () = task => {}
-    }
+/// Brings goods.
+async fn deliver(db: Database, catalog: Catalog) -> sqlx::Result<()> {
+    let restocked = products::restock(&db).await.inspect_err(|error| {
+        tracing::error!(%error, "a delivery could not be booked");
+    })?;
+    catalog.forget_products(&restocked).await;
+    Ok(())
 }

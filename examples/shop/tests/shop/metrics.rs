@@ -1,11 +1,18 @@
 //! The page that the shop shows to its agent.
 
 use crate::backend::{Backend, on_each_database};
+use crate::support::PATIENCE;
 use outrigger_exposition::{Format, Kind, Value, families};
 use outrigger_semconv as catalogue;
+use outrigger_testkit::wait_until;
 use std::collections::BTreeSet;
 
-on_each_database!(the_page_holds_the_catalogues_metrics_and_nothing_else, requests_are_counted_by_their_route);
+on_each_database!(
+    the_page_holds_the_catalogues_metrics_and_nothing_else,
+    requests_are_counted_by_their_route,
+    background_work_is_seen,
+    a_backlog_has_a_depth_and_an_age
+);
 
 fn the_page_holds_the_catalogues_metrics_and_nothing_else(on: &Backend) {
     let shop = on.shop();
@@ -56,6 +63,8 @@ fn the_page_holds_the_catalogues_metrics_and_nothing_else(on: &Backend) {
         catalogue::cache::ENTRIES,
         catalogue::process::RESIDENT_MEMORY,
         catalogue::runtime::SCHEDULING_DELAY,
+        catalogue::task::DURATION,
+        catalogue::resilience::BREAKER_STATE,
         catalogue::library::TARGET_INFO,
     ] {
         assert!(names.contains(metric.name), "{} is missing", metric.name);
@@ -81,4 +90,36 @@ fn requests_are_counted_by_their_route(on: &Backend) {
     let selects =
         [("db_operation_name", "SELECT"), ("db_collection_name", "products"), ("db_system_name", on.system())];
     assert!(shop.metric("db_client_operation_duration_seconds", &selects) >= 8.0);
+}
+
+fn background_work_is_seen(on: &Backend) {
+    let shop = on.shop_with(&["--restock-interval", "100ms"]);
+    let customer = shop.customer();
+    assert_eq!(customer.put_into_cart(1, 1).status, 200);
+    let order = customer.check_out();
+    customer.wait_status(order, "notified");
+
+    let runs =
+        |task: &str| shop.metric("task_duration_seconds", &[("task_name", task), ("task_outcome", "success")]) as u64;
+    wait_until(PATIENCE, "the order's run", || runs("order") == 1);
+    wait_until(PATIENCE, "deliveries", || runs("delivery") > 2);
+    wait_until(PATIENCE, "the first sweep", || runs("order_sweep") == 1);
+    assert!(shop.metric("task_lateness_seconds", &[("task_name", "delivery")]) > 2.0);
+    let charged = [("dependency", "payments"), ("breaker_result", "success")];
+    assert_eq!(shop.metric("resilience_breaker_calls_total", &charged), 1.0);
+    let closed = [("dependency", "payments"), ("breaker_state", "closed")];
+    assert_eq!(shop.metric("resilience_breaker_state", &closed), 1.0);
+}
+
+/// Orders that nobody works on wait in their table, and are counted there.
+fn a_backlog_has_a_depth_and_an_age(on: &Backend) {
+    let shop = on.shop_with(&["--payment-latency", "10m"]);
+    let customer = shop.customer();
+    for id in 1..=3 {
+        assert_eq!(customer.put_into_cart(id, 1).status, 200);
+        customer.check_out();
+    }
+    let of_orders = [("task_name", "order")];
+    wait_until(PATIENCE, "three orders", || shop.metric("task_queue_depth", &of_orders) == 3.0);
+    assert!(shop.metric("task_queue_oldest_age_seconds", &of_orders) > 0.0);
 }
