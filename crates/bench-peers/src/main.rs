@@ -14,7 +14,7 @@ usage: cargo run --release -- [--peers] <measure> [names]
   page <contender>              what it has recorded after ten requests
   instructions [contenders]     instructions per request, also over the first contender (needs valgrind)
   observations [cases]          instructions per observation, also over the empty loop (needs valgrind)
-  operations [cases]            what wrapping adds to a task: instructions, allocations (needs valgrind)
+  operations [cases]            what wrapping adds to a task, a cache hit: instructions, allocations (needs valgrind)
   allocations [contenders]      allocations per request, also over the first contender
   memory <libraries>            what is held beyond the series, and allocations per 64 KiB of a page
 

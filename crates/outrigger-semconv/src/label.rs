@@ -50,6 +50,8 @@ pub const DB_PLAN_FINDING: &str = "db_plan_finding";
 pub const CACHE_NAME: &str = "cache_name";
 /// `hit` or `miss`.
 pub const CACHE_RESULT: &str = "cache_result";
+/// A tier of a cache: `memory` or `redis`.
+pub const CACHE_TIER: &str = "cache_tier";
 /// Why an entry left: `expired`, `explicit`, `replaced`, `size`.
 pub const CACHE_EVICTION_CAUSE: &str = "cache_eviction_cause";
 
@@ -125,6 +127,7 @@ pub const ALL: &[&str] = &[
     DB_PLAN_FINDING,
     CACHE_NAME,
     CACHE_RESULT,
+    CACHE_TIER,
     CACHE_EVICTION_CAUSE,
     TASK_NAME,
     TASK_OUTCOME,
@@ -172,6 +175,7 @@ pub fn otel(label: &str) -> &str {
         DB_PLAN_FINDING => "db.plan.finding",
         CACHE_NAME => "cache.name",
         CACHE_RESULT => "cache.result",
+        CACHE_TIER => "cache.tier",
         CACHE_EVICTION_CAUSE => "cache.eviction.cause",
         TASK_NAME => "task.name",
         TASK_OUTCOME => "task.outcome",

@@ -135,6 +135,8 @@ pub mod otlp;
 pub mod pool;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "resilience")]
 pub mod resilience;
 mod resource;

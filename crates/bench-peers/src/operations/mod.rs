@@ -1,5 +1,6 @@
 //! What a service does, bare and wrapped. To add a pair: a file with two functions, and two lines in [`all`].
 
+mod cache;
 mod task;
 
 use crate::Result;
@@ -16,6 +17,10 @@ pub struct Case {
 /// Every case, the bare one before its wrapped ones: `name-bare`, `name`.
 pub fn all() -> Vec<Case> {
     vec![
+        Case { name: "moka-future-bare", about: "a hit in moka's future cache", build: cache::future_bare },
+        Case { name: "moka-future", about: "the same through MokaCache", build: cache::future },
+        Case { name: "moka-sync-bare", about: "a hit in moka's sync cache", build: cache::sync_bare },
+        Case { name: "moka-sync", about: "the same through MokaSyncCache", build: cache::sync },
         Case { name: "task-bare", about: "a future, polled twice", build: task::awaited_bare },
         Case { name: "task", about: "the same through Task::run", build: task::awaited },
         // The allocator's part in this depends on the size that the runtime rounds a task up to.

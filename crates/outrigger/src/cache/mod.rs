@@ -59,9 +59,13 @@ mod load;
 mod metrics;
 #[cfg(feature = "moka")]
 mod moka;
+#[cfg(feature = "read-through")]
+pub mod read_through;
 
 pub use self::counted::{CacheSize, CountedCache};
 pub use self::load::Load;
 pub use self::metrics::{CacheMetrics, EvictionCause};
 #[cfg(feature = "moka")]
 pub use self::moka::{MokaCache, MokaSyncCache};
+#[cfg(feature = "read-through")]
+pub use self::read_through::{ReadThrough, ReadThroughBuilder};

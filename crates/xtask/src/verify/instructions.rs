@@ -30,7 +30,7 @@ const QUESTIONS: &[&[&str]] = &[
     &["observations", "outrigger-handle", "outrigger-labels"],
     &["memory", "outrigger"],
     // Over the same without the wrapper.
-    &["operations", "task"],
+    &["operations", "moka-future", "moka-sync", "task"],
 ];
 
 /// Whoever makes something cheaper lowers its last column.
@@ -54,6 +54,10 @@ const FIGURES: &[Figure] = &[
     figure("held-by-observations", "outrigger", 0.0, 0.0),
     figure("page-allocations", "outrigger", 1.0, 0.08),
     figure("page-peak", "outrigger", 65_536.0, 32_408.0),
+    figure("operation", "moka-future", 150.0, 57.0),
+    figure("operation", "moka-sync", 150.0, 54.0),
+    figure("operation-allocations", "moka-future", 0.0, 0.0),
+    figure("operation-allocations", "moka-sync", 0.0, 0.0),
     figure("operation", "task", 400.0, 321.0),
     figure("operation-allocations", "task", 0.0, 0.0),
 ];

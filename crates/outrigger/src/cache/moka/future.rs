@@ -31,7 +31,7 @@ use crate::cache::CacheMetrics;
 /// # async fn read_product(id: u64) -> std::io::Result<String> { Ok(format!("product {id}")) }
 /// ```
 ///
-/// A hit costs some 60 instructions beyond moka's own and allocates nothing.
+/// A hit costs less than 60 instructions beyond moka's own and allocates nothing.
 pub struct MokaCache<K, V, S = RandomState> {
     cache: Cache<K, V, S>,
     followed: Followed,
