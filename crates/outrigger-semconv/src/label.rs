@@ -81,6 +81,11 @@ pub const RUST_VERSION: &str = "rust_version";
 /// `release` or `debug`.
 pub const PROFILE: &str = "profile";
 
+/// The name that the service gave one of its checks.
+pub const CHECK: &str = "check";
+/// `readiness` or `liveness`.
+pub const PROBE: &str = "probe";
+
 /// The metric that a bookkeeping counter speaks of.
 pub const METRIC: &str = "metric";
 /// What the agent scrapes, as `host:port`; [`SELF_TARGET`] is the agent itself.
@@ -140,6 +145,8 @@ pub const ALL: &[&str] = &[
     REVISION,
     RUST_VERSION,
     PROFILE,
+    CHECK,
+    PROBE,
     METRIC,
     TARGET,
     PERCENTILE,

@@ -35,6 +35,39 @@ pub const ADMIN_BIND_FAILURES: Metric = metric(
     "Times the admin listener could not be bound; the service goes on without it.",
 );
 
+/// Requests that the admin listener refused for want of its token.
+pub const ADMIN_UNAUTHORIZED: Metric = metric(
+    "outrigger.admin.unauthorized",
+    "outrigger_admin_unauthorized_total",
+    Kind::Counter,
+    Unit::One,
+    &[],
+    Library,
+    "Requests to the admin listener that were refused because they did not carry its token.",
+);
+
+/// What the service's own checks said last.
+pub const CHECK_UP: Metric = metric(
+    "outrigger.check.up",
+    "outrigger_check_up",
+    Kind::Gauge,
+    Unit::One,
+    &[label::CHECK, label::PROBE],
+    Library,
+    "Whether a check of the service succeeded when it ran last: 1 or 0.",
+);
+
+/// How long the service's own checks took.
+pub const CHECK_DURATION: Metric = metric(
+    "outrigger.check.duration",
+    "outrigger_check_duration_seconds",
+    Kind::Gauge,
+    Unit::Seconds,
+    &[label::CHECK, label::PROBE],
+    Library,
+    "How long a check of the service took when it ran last.",
+);
+
 /// Observations that have no series of their own.
 pub const SERIES_DROPPED: Metric = metric(
     "outrigger.series.dropped",
@@ -58,4 +91,13 @@ pub const OBSERVATIONS_INVALID: Metric = metric(
 );
 
 /// This module's metrics.
-pub const ALL: &[Metric] = &[TARGET_INFO, BUILD_INFO, ADMIN_BIND_FAILURES, SERIES_DROPPED, OBSERVATIONS_INVALID];
+pub const ALL: &[Metric] = &[
+    TARGET_INFO,
+    BUILD_INFO,
+    ADMIN_BIND_FAILURES,
+    ADMIN_UNAUTHORIZED,
+    CHECK_UP,
+    CHECK_DURATION,
+    SERIES_DROPPED,
+    OBSERVATIONS_INVALID,
+];

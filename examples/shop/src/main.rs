@@ -85,8 +85,9 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 
     // (9) Serve /metrics and health on a listener of their own. A service that has nothing to add says
     // `metrics.serve_admin()`; here the fault switches go beside them.
-    let admin_routes = metrics.admin_router().merge(faults::router(switches.clone()));
-    let admin = metrics.admin().router(admin_routes).listen(config.admin_listen).serve();
+    let own_routes = faults::router(switches.clone());
+    let admin =
+        metrics.admin().routes(own_routes).link("/faults", "the fault switches").listen(config.admin_listen).serve();
 
     announce(listener.local_addr()?, config, admin.local_addr());
     let ended = serve(listener, app, &mut stop).await;

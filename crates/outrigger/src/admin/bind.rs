@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::phase::{self, Phase};
+use super::token;
 use super::{AdminListener, serve};
 use crate::Metrics;
 use crate::metrics::register_counter;
@@ -41,25 +43,35 @@ impl Address {
     }
 }
 
-pub(super) fn serve(metrics: Metrics, address: Address, router: Router) -> AdminListener {
+/// What is served, and to whom.
+pub(super) struct Served {
+    pub(super) router: Router,
+    pub(super) has_token: bool,
+}
+
+pub(super) fn serve(
+    metrics: Metrics,
+    address: Address,
+    served: Served,
+    (sender, phase): (watch::Sender<Phase>, watch::Receiver<Phase>),
+) -> AdminListener {
     let (bound_sender, bound) = watch::channel(None);
-    let (stop, stopped) = watch::channel(false);
     // There at zero, so that its first rise can be seen.
     count_failure(&metrics, 0);
 
     let failed = match (address.0, Handle::try_current()) {
         (Ok(address), Ok(runtime)) => {
             // The first try is made here, so that the port is known to the caller at once.
-            let first = bind(address).inspect(|listener| announce(listener, &bound_sender));
-            let task = runtime.spawn(run(metrics, address, first, router, bound_sender, stopped));
-            return AdminListener { bound, stop, task: Some(task) };
+            let first = bind(address).inspect(|listener| announce(listener, &bound_sender, served.has_token));
+            runtime.spawn(run(metrics, address, first, served, bound_sender, phase));
+            return AdminListener::new(bound, sender);
         }
         (Err(unreadable), _) => unreadable,
         (Ok(_), Err(_)) => "it was started outside a Tokio runtime: call serve_admin() within one".to_owned(),
     };
     count_failure(&metrics, 1);
     tracing::error!("the admin listener does not run: {failed}");
-    AdminListener { bound, stop, task: None }
+    AdminListener::new(bound, sender)
 }
 
 /// Serves once the address can be bound; returns when told to stop.
@@ -67,9 +79,10 @@ async fn run(
     metrics: Metrics,
     address: SocketAddr,
     first: io::Result<TcpListener>,
-    router: Router,
+    served: Served,
+    // Gone when this has ended, which is how the end is told.
     bound: watch::Sender<Option<SocketAddr>>,
-    mut stopped: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) {
     let mut attempt = first;
     let mut pause = FIRST_PAUSE;
@@ -87,13 +100,13 @@ async fn run(
         );
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = serve::told_to_stop(&mut stopped) => return,
+            () = phase::reached(&mut phase, Phase::Stopping) => return,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
         attempt = bind(address);
     };
-    announce(&listener, &bound);
-    serve::serve(listener, router, stopped).await;
+    announce(&listener, &bound, served.has_token);
+    serve::serve(listener, served.router, phase).await;
     bound.send_replace(None);
 }
 
@@ -104,11 +117,19 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-fn announce(listener: &TcpListener, bound: &watch::Sender<Option<SocketAddr>>) {
-    if let Ok(address) = listener.local_addr()
-        && bound.send_replace(Some(address)).is_none()
-    {
-        tracing::info!(%address, "the admin listener serves /metrics");
+fn announce(listener: &TcpListener, bound: &watch::Sender<Option<SocketAddr>>, has_token: bool) {
+    let Ok(address) = listener.local_addr() else { return };
+    if bound.send_replace(Some(address)).is_some() {
+        return;
+    }
+    tracing::info!(%address, "the admin listener serves /metrics");
+    if !has_token && !address.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            %address,
+            "the admin listener can be reached from other machines and asks nobody for a token: set {}, \
+             or see to it that only those reach it who may read everything",
+            token::VARIABLE
+        );
     }
 }
 
@@ -119,7 +140,7 @@ fn count_failure(metrics: &Metrics, failures: u64) {
         .increment(failures);
 }
 
-const VARIABLE: &str = "OUTRIGGER_ADMIN_LISTEN";
+pub(super) const VARIABLE: &str = "OUTRIGGER_ADMIN_LISTEN";
 /// The port that OpenTelemetry's Prometheus exporters use, on loopback only.
 const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -11,12 +11,20 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::probes::Probes;
 use crate::Metrics;
 use crate::shutdown::Scrape;
 
 /// Goes round everything that makes a page, compression too: the last piece is what leaves last.
-pub(super) async fn watch(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+pub(super) async fn watch(
+    State((metrics, probes)): State<(Metrics, Probes)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_read = request.method() == Method::GET;
+    if is_read {
+        probes.refresh();
+    }
     let scrape = metrics.scrape();
     let response = next.run(request).await;
     if !is_read || !response.status().is_success() {

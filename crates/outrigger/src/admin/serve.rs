@@ -13,8 +13,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::phase::{self, Phase};
+
 /// Accepts until told to stop, then lets the answers under way end.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+pub(super) async fn serve(listener: TcpListener, router: Router, mut phase: watch::Receiver<Phase>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -26,7 +28,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stopped: wa
         tokio::select! {
             (accepted, slot) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let connection = serve_connection(stream, router.clone(), stopped.clone());
+                    let connection = serve_connection(stream, router.clone(), phase.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(slot);
@@ -40,14 +42,14 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stopped: wa
             },
             // Ended tasks are collected, so that the set stays as small as the connections are many.
             Some(_) = connections.join_next() => {}
-            () = told_to_stop(&mut stopped) => break,
+            () = phase::reached(&mut phase, Phase::Stopping) => break,
         }
     }
     drop(listener);
     let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn serve_connection(stream: TcpStream, router: Router, mut phase: watch::Receiver<Phase>) {
     let service = TowerToHyperService::new(router);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER_BYTES);
@@ -56,7 +58,7 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch:
     let enough = async {
         tokio::select! {
             () = sleep(LIFETIME) => {}
-            () = told_to_stop(&mut stopped) => {}
+            () = phase::reached(&mut phase, Phase::Stopping) => {}
         }
     };
     // A client's errors are the client's: there is nobody to tell.
@@ -67,13 +69,6 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch:
     if !done {
         connection.as_mut().graceful_shutdown();
         let _ = timeout(GRACE, connection).await;
-    }
-}
-
-/// Waits for the word to stop; for ever if the handle that could give it is gone.
-pub(super) async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    if stopped.wait_for(|stopped| *stopped).await.is_err() {
-        std::future::pending().await
     }
 }
 

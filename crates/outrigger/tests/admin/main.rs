@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod checks;
+mod end;
+mod index;
+mod token;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -46,7 +52,8 @@ async fn the_page_comes_with_the_right_type_and_says_the_process_exactly() {
         ("GET", "/-/ready", 200),
         ("HEAD", "/-/ready", 200),
         ("POST", "/metrics", 405),
-        ("GET", "/", 404),
+        ("GET", "/", 200),
+        ("GET", "/nowhere", 404),
     ] {
         let answer = ask(address, method, path).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {answer}");
@@ -88,22 +95,23 @@ fn without_a_runtime_the_service_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn routes_and_readiness_are_the_services_own() {
+async fn the_services_own_routes_are_beside_ours() {
     let metrics = outrigger::standalone().unwrap();
-    let router: Router = metrics.admin_router().route("/version", get(|| async { "1.2.3" }));
-    let extended = metrics.admin().router(router).listen(ANY_PORT).serve();
-    let address = extended.local_addr().unwrap();
+    let own = Router::new()
+        .route("/version", get(|| async { "1.2.3" }))
+        .route("/metrics", get(|| async { "another page" }))
+        .fallback(|| async { "nothing there" });
+    let address = metrics.admin().routes(own).listen(ANY_PORT).serve().local_addr().unwrap();
     assert!(ask(address, "GET", "/version").await.ends_with("1.2.3"));
-    assert!(ask(address, "GET", "/metrics").await.contains("target_info"));
+    assert!(ask(address, "GET", "/metrics").await.contains("target_info"), "ours stays ours");
+    assert!(ask(address, "GET", "/elsewhere").await.ends_with("nothing there"));
+    assert!(ask(address, "GET", "/-/ready").await.ends_with("\r\n\r\nready\n"));
 
-    let ready = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&ready);
-    let listener = metrics.admin().readiness(move || asked.load(Ordering::Relaxed)).listen(ANY_PORT).serve();
-    let address = listener.local_addr().unwrap();
-    assert!(ask(address, "GET", "/-/ready").await.starts_with("HTTP/1.1 503 "));
-    assert!(ask(address, "GET", "/-/healthy").await.starts_with("HTTP/1.1 200 "));
-    ready.store(true, Ordering::Relaxed);
-    assert!(ask(address, "GET", "/-/ready").await.starts_with("HTTP/1.1 200 "));
+    // As a service has it that mounts ours on a listener of its own, or gives it back to us.
+    let both = metrics.admin_router().route("/version", get(|| async { "1.2.3" }));
+    let address = metrics.admin().routes(both).listen(ANY_PORT).serve().local_addr().unwrap();
+    assert!(ask(address, "GET", "/version").await.ends_with("1.2.3"));
+    assert!(ask(address, "GET", "/-/ready").await.ends_with("\r\n\r\nready\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,10 +134,7 @@ async fn a_collector_that_panics_costs_its_page_alone() {
         assert!(!told.load(Ordering::SeqCst), "as told");
         vec![]
     });
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of_this_thread();
     let address = Metrics::from(recorder).admin().listen(ANY_PORT).serve().local_addr().unwrap();
 
     let answer = ask(address, "GET", "/metrics").await;
@@ -148,6 +153,13 @@ async fn a_collector_that_panics_costs_its_page_alone() {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    fn of_this_thread() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -202,10 +214,9 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
         let chunks = futures_util::stream::repeat_with(|| Ok::<_, std::convert::Infallible>(vec![0_u8; 65_536]));
         axum::body::Body::from_stream(chunks)
     };
-    let router = metrics.admin_router().route("/endless", get(endless));
     // Our own layer tells when the answer has ended.
-    let router = router.layer(metrics.http_layer());
-    let address = metrics.admin().router(router).listen(ANY_PORT).serve().local_addr().unwrap();
+    let routes = Router::new().route("/endless", get(endless)).layer(metrics.http_layer());
+    let address = metrics.admin().routes(routes).listen(ANY_PORT).serve().local_addr().unwrap();
     let started = Instant::now();
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
@@ -237,7 +248,7 @@ async fn connections_at_a_time_have_a_bound_and_all_are_served() {
             "served"
         }
     };
-    let listener = metrics.admin().router(Router::new().route("/gate", get(handler))).listen(ANY_PORT).serve();
+    let listener = metrics.admin().routes(Router::new().route("/gate", get(handler))).listen(ANY_PORT).serve();
     let address = listener.local_addr().unwrap();
     let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(ask(address, "GET", "/gate"))).collect();
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -254,7 +265,13 @@ async fn connections_at_a_time_have_a_bound_and_all_are_served() {
 
 /// Sends a request and reads the answer to the connection's end.
 async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    ask_with(address, method, path, "").await
+}
+
+/// With a header line, if it is not empty.
+async fn ask_with(address: SocketAddr, method: &str, path: &str, header: &str) -> String {
+    let end = if header.is_empty() { "\r\n" } else { "\r\n\r\n" };
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{header}{end}");
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
