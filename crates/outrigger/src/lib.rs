@@ -49,8 +49,10 @@
 //! | `runtime` | no | [`runtime`]: how busy the Tokio runtime is, and how late it runs what is ready |
 //! | `sqlx` | no | [`db`]: [`Timed`](db::Timed) round any executor; [`pool`]: pool metrics; needs Tokio |
 //! | `client` | no | [`client`]: a tower layer for the calls that the service makes |
+//! | `bb8`, `deadpool` | no | [`pool`]: their pools, those of Redis connections too. Any other pool: `pool` |
+//! | `task` | no | [`task`]: background tasks, consumers of queues, periodic jobs; needs Tokio |
+//! | `resilience` | no | [`resilience`]: retries, timeouts and circuit breakers, as tower layers and as plain calls; needs Tokio |
 //! | `moka` | no | [`MokaCache`](cache::MokaCache) |
-//! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; not part of `full` |
 //! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; not in `full` |
 //! | `full` | no | all of these |
 //! | `reqwest-middleware` | no | the layer of [`client`] as a middleware of reqwest |

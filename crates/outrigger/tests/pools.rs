@@ -76,6 +76,32 @@ async fn sqlx_pools_of_mariadb() {
 }
 
 #[tokio::test]
+async fn sqlx_pools_survive_their_server() {
+    let Some(mut postgres) = Postgres::start() else { return };
+    let metrics = metrics();
+    let options = PoolOptions::<sqlx::Postgres>::new().max_connections(2).acquire_timeout(PATIENCE);
+    let connections = options.connect(&postgres.url()).await.expect("the server is ready");
+    let watched = pool::watch(&metrics, "it", &connections);
+    drop(watched.acquire().await.expect("one"));
+
+    postgres.kill();
+    // Whichever way it fails, it is no wait that ended with a connection.
+    assert!(watched.acquire().await.is_err(), "nobody can be reached");
+    let page = Page::of(&metrics);
+    assert_eq!(page.count(&db::CLIENT_CONNECTION_WAIT_TIME, &[NAME]), 1);
+    assert_eq!(page.number(&db::CLIENT_CONNECTION_PENDING_REQUESTS, &[NAME]), Some(0.0));
+    wait_for_page(&metrics, "no connections", |page| {
+        (state(page, "idle"), state(page, "used")) == (Some(0.0), Some(0.0))
+    })
+    .await;
+
+    postgres.restart();
+    watched.acquire().await.expect("it is back").ping().await.expect("it works");
+    assert_eq!(Page::of(&metrics).count(&db::CLIENT_CONNECTION_WAIT_TIME, &[NAME]), 2);
+    connections.close().await;
+}
+
+#[tokio::test]
 async fn redis_through_bb8_survives_the_server() {
     let Some(mut redis) = Redis::start() else { return };
     let metrics = metrics();

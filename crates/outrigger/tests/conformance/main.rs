@@ -78,6 +78,7 @@ macro_rules! recorders {
                 resilience::{
                     timeouts_are_counted, retries_are_counted_and_bounded, a_breaker_opens_and_closes_again,
                     a_breaker_round_a_service_keeps_to_towers_contract, a_response_may_be_a_failure,
+                    a_client_of_hyper_util_is_protected,
                 },
                 task::{
                     outcomes_are_told_apart, runs_without_a_future_are_counted, a_panic_elsewhere_is_a_cancellation,

@@ -8,7 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::http;
 use futures_util::FutureExt;
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use outrigger::Metrics;
 use outrigger::resilience::{Backoff, Breaker, BreakerSettings, CallError, Rejected, RetrySettings, State};
 use outrigger_semconv::{label, resilience};
@@ -243,4 +248,25 @@ pub(crate) async fn a_response_may_be_a_failure(metrics: Metrics) {
     }
     assert_eq!(shown(&metrics), ["open"]);
     assert_eq!(calls(&Page::of(&metrics), "failure"), Some(4.0));
+}
+
+pub(crate) async fn a_client_of_hyper_util_is_protected(metrics: Metrics) {
+    // A port that nobody listens on any more.
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("it has one").port();
+    let payments = metrics.dependency("payments");
+    let breaker = payments.breaker(settings());
+    let client = ServiceBuilder::new()
+        .layer(breaker.layer())
+        .layer(payments.timeout_layer(Duration::from_secs(20)))
+        .service(Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>());
+    let request = || {
+        http::Request::get(format!("http://127.0.0.1:{port}/")).body(Empty::<Bytes>::new()).expect("it is a request")
+    };
+    for _ in 0..4 {
+        let error = client.clone().oneshot(request()).await.expect_err("nobody is there");
+        assert!(error.is::<hyper_util::client::legacy::Error>(), "{error}");
+    }
+    assert!(client.clone().oneshot(request()).await.expect_err("it is open").is::<Rejected>());
+    assert_eq!((calls(&Page::of(&metrics), "failure"), shown(&metrics)), (Some(4.0), vec!["open"]));
 }
