@@ -8,7 +8,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "Examples:
   shop                                         a fresh shop in a temporary database, gone when it ends
   shop --database shop.db                      keep users, carts and orders
-  shop --database postgres://ada@localhost/shop
+  shop --database postgres://ada@localhost/shop --redis redis://localhost
   shop --listen 127.0.0.1:0                    a free port; the first line on stdout says which
   shop --truth-file truth.jsonl                note when faults were on
   curl -X PUT 127.0.0.1:9464/faults/slow-dependency \\
@@ -32,6 +32,10 @@ pub(crate) struct Config {
     /// SQLite file (created if missing) or postgres:// URL [default: a temporary file, removed at the end]
     #[arg(long, env = "SHOP_DATABASE", value_name = "FILE|URL", hide_env_values = true)]
     pub(crate) database: Option<String>,
+
+    /// Redis as the caches' second tier: redis://HOST:6379 [default: the caches are in memory only]
+    #[arg(long, env = "SHOP_REDIS", value_name = "URL", hide_env_values = true)]
+    pub(crate) redis: Option<String>,
 
     /// The most database connections
     #[arg(long, env = "SHOP_MAX_CONNECTIONS", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=100))]

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::fmt::Display;
-use std::sync::Arc;
 
 /// An answer other than success. `code` is for programs and stays, `message` is for people.
 #[derive(Debug)]
@@ -78,13 +77,6 @@ fn is_away(error: &sqlx::Error) -> bool {
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
         Self::from(&error)
-    }
-}
-
-/// Those who waited for the same load share its error.
-impl From<Arc<sqlx::Error>> for ApiError {
-    fn from(error: Arc<sqlx::Error>) -> Self {
-        Self::from(error.as_ref())
     }
 }
 

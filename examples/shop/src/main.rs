@@ -66,7 +66,7 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
         opened = Database::open(config, &metrics) => opened?,
         () = stop.wait() => return Ok(()),
     };
-    let catalog = Catalog::new(db.clone(), &metrics);
+    let catalog = Catalog::new(&db, catalog::redis(config, &metrics)?, &metrics);
     let (queue, workers) = Workers::start(config, &metrics, &db, &catalog);
     let switches = Switches::new(truth);
 

@@ -1,13 +1,13 @@
 //! Products: pages of the list, search, one in detail, and what is bought together with a category.
 
 use super::{Database, Either, run};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Fewer than this left, and the customer is told so.
 const FEW: i64 = 10;
 
 /// A product as lists show it.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Deserialize, Serialize, sqlx::FromRow)]
 pub(crate) struct Listed {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -18,18 +18,17 @@ pub(crate) struct Listed {
 }
 
 /// A product as its own page shows it.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Deserialize, Serialize, sqlx::FromRow)]
 pub(crate) struct Detail {
     #[serde(flatten)]
     #[sqlx(flatten)]
     pub(crate) listed: Listed,
     pub(crate) description: String,
-    #[serde(skip)]
     pub(crate) category_id: i64,
 }
 
 /// A product that customers buy together with others.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Deserialize, Serialize, sqlx::FromRow)]
 pub(crate) struct Companion {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -37,7 +36,7 @@ pub(crate) struct Companion {
 }
 
 /// What customers are told of the stock. The exact number stays inside, so that a page is good until this changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Availability {
     InStock,

@@ -1,15 +1,16 @@
-//! Postgres is killed under load: the metrics tell it, the shop stays, and all is well when it is back.
+//! Postgres and Redis are killed under load: the metrics tell it, the shop stays, and all is well when they are back.
 
 use crate::world::{SOON, World};
-use outrigger_testkit::{Postgres, Signal, http, wait_until};
+use outrigger_testkit::{Postgres, Redis, Signal, http, wait_until};
 use std::time::Duration;
 
 const REQUESTS: &str = "http_server_request_duration_seconds_count";
 
 #[test]
-fn the_shop_outlives_its_database() {
-    let (Some(world), Some(mut postgres)) = (World::new(), Postgres::start()) else { return };
-    let world = world.with_postgres(&postgres);
+fn the_shop_outlives_its_databases() {
+    let Some(world) = World::new() else { return };
+    let (Some(mut postgres), Some(mut redis)) = (Postgres::start(), Redis::start()) else { return };
+    let world = world.with_servers(&postgres, &redis);
     let shop = world.start_shop();
     let load = world.start_load(5, "10m");
     let answered = || world.shop_sum(REQUESTS, &[]);
@@ -18,6 +19,19 @@ fn the_shop_outlives_its_database() {
     let ready = || http::get(&format!("http://{}/-/ready", world.target())).is_ok_and(|answer| answer.status == 200);
     wait_until(SOON, "orders", || ordered() > 5.0);
     assert!(ready());
+
+    // Redis dies, which costs no customer anything.
+    let available = || world.shop_sum("cache_tier_available", &["cache_name=\"product_details\""]);
+    let loaded = || world.shop_sum("cache_load_duration_seconds_count", &[]);
+    wait_until(SOON, "Redis to be used", || available() == 1.0);
+    let before = loaded();
+    redis.kill();
+    wait_until(SOON, "Redis to be left alone", || available() == 0.0);
+    assert!(world.shop_sum("cache_tier_errors_total", &["cache_tier=\"redis\""]) > 0.0);
+    wait_until(SOON, "loads without Redis", || loaded() > before + 20.0);
+    redis.restart();
+    wait_until(SOON, "Redis to be used again", || available() == 1.0);
+    assert_eq!(failed(), 0.0, "{}", shop.log());
 
     // Postgres dies. Some pages are cached; whatever else is asked for is refused, and counted.
     postgres.kill();

@@ -1,6 +1,6 @@
 //! Shop, agent and load generator on ports and in a folder of their own.
 
-use outrigger_testkit::{Folder, Postgres, Process, Program, binary, free_port, http, wait_for, wait_until};
+use outrigger_testkit::{Folder, Postgres, Process, Program, Redis, binary, free_port, http, wait_for, wait_until};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -20,6 +20,7 @@ pub(crate) struct World {
     agent_port: u16,
     otlp_endpoint: Option<String>,
     database: Option<String>,
+    redis: Option<String>,
 }
 
 impl World {
@@ -33,6 +34,7 @@ impl World {
             agent_port: free_port(),
             otlp_endpoint: None,
             database: None,
+            redis: None,
         })
     }
 
@@ -42,21 +44,25 @@ impl World {
         self
     }
 
-    /// The shop will stand on it, instead of on a file.
-    pub(crate) fn with_postgres(mut self, postgres: &Postgres) -> Self {
+    /// The shop will stand on these, instead of on a file and nothing.
+    pub(crate) fn with_servers(mut self, postgres: &Postgres, redis: &Redis) -> Self {
         self.database = Some(postgres.url());
+        self.redis = Some(redis.url());
         self
     }
 
     /// Starts the shop and waits until it serves. Its database outlives it, so that a restart meets the same customers.
     pub(crate) fn start_shop(&self) -> Process {
         let file = || self.folder.path().join("shop.db").display().to_string();
-        let shop = Program::new(env!("CARGO_BIN_EXE_shop"))
+        let mut program = Program::new(env!("CARGO_BIN_EXE_shop"))
             .args(["--listen", &self.shop_address(), "--admin-listen", &self.target()])
             .args(["--database", &self.database.clone().unwrap_or_else(file)])
             .arg("--truth-file")
-            .arg(self.truth_file())
-            .start();
+            .arg(self.truth_file());
+        if let Some(redis) = &self.redis {
+            program = program.args(["--redis", redis]);
+        }
+        let shop = program.start();
         shop.wait_url(SOON, &format!("{}/products", self.shop_url()));
         shop
     }

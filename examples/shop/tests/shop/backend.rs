@@ -1,7 +1,7 @@
 //! What a shop stands on: SQLite always, Postgres where it is installed. Most tests run on both databases.
 
 use crate::support::{Shop, shop_program};
-use outrigger_testkit::{Postgres, Program};
+use outrigger_testkit::{Folder, Postgres, Program};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -59,11 +59,19 @@ impl Backend {
         Shop::run(&self.program().args(args))
     }
 
-    /// A program that begins a new shop, and takes it up again when it is run once more.
-    pub(crate) fn program(&self) -> Program {
+    /// A program that begins a new shop.
+    fn program(&self) -> Program {
         match self {
             Self::Sqlite => shop_program(),
             Self::Postgres(postgres) => shop_program().args(["--database", &new_database(postgres)]),
+        }
+    }
+
+    /// A program that begins a new shop, and takes it up again when it is run once more. SQLite's file is in the folder.
+    pub(crate) fn lasting_program(&self, folder: &Folder) -> Program {
+        match self {
+            Self::Sqlite => shop_program().arg("--database").arg(folder.path().join("shop.db")),
+            Self::Postgres(_) => self.program(),
         }
     }
 

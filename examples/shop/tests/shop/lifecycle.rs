@@ -52,6 +52,7 @@ fn what_cannot_begin_names_the_flag() {
     fails(shop.clone().args(free).args(["--database", "/no/such/folder/shop.db"]), "--database");
     let mysql = ["--database", "mysql://ada:secret@db/shop"];
     fails(shop.clone().args(free).args(mysql), "postgres://USER:PASSWORD@HOST:5432/DATABASE");
+    fails(shop.clone().args(free).args(["--redis", "localhost"]), "redis://HOST:6379");
     fails(shop.clone().args(free).args(["--truth-file", "/no/such/folder/truth"]), "--truth-file");
     fails(shop.clone().args(["--listen", "8080"]), "--listen");
     fails(shop.clone().args(["--queue-capacity", "0"]), "--queue-capacity");

@@ -4,6 +4,7 @@
 mod accounts;
 mod backend;
 mod browsing;
+mod caching;
 mod faults;
 mod findings;
 mod journey;
