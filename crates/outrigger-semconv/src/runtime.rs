@@ -71,7 +71,7 @@ pub const SCHEDULING_DELAY: Metric = metric(
     Unit::Seconds,
     RUNTIME,
     Library,
-    "How late a task runs that is ready, as a probe finds ten times a second.",
+    "How late a task runs that is ready, as a probe finds four times a second.",
 );
 
 macro_rules! of_jemalloc {

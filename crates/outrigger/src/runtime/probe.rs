@@ -64,7 +64,7 @@ fn with_the_unsent(late: Duration) -> impl Iterator<Item = Duration> {
 }
 
 /// A standstill beyond ten minutes adds no more.
-const UNSENT_LIMIT: usize = 6000;
+const UNSENT_LIMIT: usize = 2400;
 
 #[cfg(test)]
 mod tests {
@@ -75,9 +75,9 @@ mod tests {
         let ms = Duration::from_millis;
         let counted = |late| with_the_unsent(late).collect::<Vec<_>>();
         assert_eq!(counted(Duration::ZERO), [Duration::ZERO]);
-        assert_eq!(counted(ms(99)), [ms(99)]);
-        assert_eq!(counted(ms(100)), [ms(100)]);
-        assert_eq!(counted(ms(350)), [ms(350), ms(250), ms(150), ms(50)]);
+        assert_eq!(counted(ms(249)), [ms(249)]);
+        assert_eq!(counted(ms(250)), [ms(250)]);
+        assert_eq!(counted(ms(800)), [ms(800), ms(550), ms(300), ms(50)]);
         assert_eq!(counted(Duration::MAX).len(), UNSENT_LIMIT);
     }
 }

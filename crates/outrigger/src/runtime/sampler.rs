@@ -20,7 +20,7 @@ use crate::metrics::{register_counter, register_gauge};
 pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a task is woken to see how late it runs.
-pub const PROBE_INTERVAL: Duration = Duration::from_millis(100);
+pub const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What is read and written, once for each metric.
 struct Count<T> {

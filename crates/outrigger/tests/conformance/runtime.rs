@@ -32,15 +32,15 @@ pub(crate) async fn a_worker_that_is_held_up_shows_as_delay(metrics: Metrics) {
     let watch = runtime::watch(&metrics, "imports", imports.handle());
     wait_for_page(&metrics, "the first probe", |page| page.count(&semconv::SCHEDULING_DELAY, &[NAME]) > 0).await;
 
-    // Holds the only worker until half a second's probes are late.
+    // Holds the only worker until a second's probes are late.
     let (go, gone) = mpsc::channel::<()>();
-    imports.spawn(async move { gone.recv_timeout(Duration::from_millis(550)) });
+    imports.spawn(async move { gone.recv_timeout(Duration::from_millis(1100)) });
     let late = |page: &crate::support::Page| {
         let delay = page.histogram(&semconv::SCHEDULING_DELAY, &[NAME]).expect("it was there");
         let in_time = delay.bounds.iter().position(|bound| *bound == 0.1).expect("a bound") + 1;
         delay.counts.iter().skip(in_time).sum::<u64>()
     };
-    // Of 550 ms, at least one probe waited over 450, and each that could not be sent adds what it would have waited.
+    // Of 1,100 ms, at least one probe waited over 850, and each that could not be sent adds what it would have waited.
     wait_for_page(&metrics, "the late probes", |page| late(page) >= 3).await;
     drop(go);
     watch.stop();
