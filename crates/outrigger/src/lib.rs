@@ -38,7 +38,7 @@
 //! | feature | on by default | gives |
 //! |---|---|---|
 //! | `recorder` | yes | [`install()`], [`standalone()`], [`builder()`]: our recorder, of constant memory, with the right buckets |
-//! | `admin` | yes | [`admin`]: `/metrics` and health on a port of its own; needs Tokio |
+//! | `admin` | yes | [`admin`]: `/metrics`, health and the service's own checks on a port of its own; needs Tokio |
 //! | `http` | yes | [`http`]: a tower layer for request metrics; needs no runtime |
 //! | `process` | yes | [`process`]: CPU, memory, threads, descriptors |
 //! | `exemplars` | no | the trace and span of the current request beside what it was counted in: see [below](#exemplars) |

@@ -49,12 +49,7 @@ pub(super) struct Served {
     pub(super) has_token: bool,
 }
 
-pub(super) fn serve(
-    metrics: Metrics,
-    address: Address,
-    served: Served,
-    (sender, phase): (watch::Sender<Phase>, watch::Receiver<Phase>),
-) -> AdminListener {
+pub(super) fn serve(metrics: Metrics, address: Address, served: Served, sender: watch::Sender<Phase>) -> AdminListener {
     let (bound_sender, bound) = watch::channel(None);
     // There at zero, so that its first rise can be seen.
     count_failure(&metrics, 0);
@@ -63,7 +58,7 @@ pub(super) fn serve(
         (Ok(address), Ok(runtime)) => {
             // The first try is made here, so that the port is known to the caller at once.
             let first = bind(address).inspect(|listener| announce(listener, &bound_sender, served.has_token));
-            runtime.spawn(run(metrics, address, first, served, bound_sender, phase));
+            runtime.spawn(run(metrics, address, first, served, bound_sender, sender.subscribe()));
             return AdminListener::new(bound, sender);
         }
         (Err(unreadable), _) => unreadable,

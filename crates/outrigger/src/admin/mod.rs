@@ -148,6 +148,7 @@ mod token;
 
 use std::error::Error;
 use std::fmt;
+use std::mem::take;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -284,15 +285,19 @@ impl Admin {
         let token = Token::chosen(self.token.as_deref());
         let routes = self.routes.take().unwrap_or_default();
         let (metrics, address) = (self.metrics.clone(), Address::chosen(self.address));
-        let (own, probes) = self.build(&token, phase.clone());
+        let links: Arc<[Link]> =
+            OURS.iter().map(|(path, about)| Link::new(path, about)).chain(take(&mut self.links)).collect();
+        let (own, probes) = self.build(&token, phase);
+        let own = own.route("/", get(index::index).with_state(links));
         let has_token = !token.is_none();
         // Everything but the probes, and also what is not there.
         let router = own.fallback_service(routes).layer(from_fn_with_state((token, metrics.clone()), token::require));
-        bind::serve(metrics, address, Served { router: router.merge(probes), has_token }, (sender, phase))
+        bind::serve(metrics, address, Served { router: router.merge(probes), has_token }, sender)
     }
 
-    /// The routes alone, to be served or mounted elsewhere. Where to listen does not matter then, and a service that ends
-    /// stays ready. The token covers these routes, your own included, and none that are added later.
+    /// The routes alone, to be served or mounted elsewhere, without the index. Where to listen does not matter then, and a
+    /// service that ends stays ready. The token covers these routes, your own included, and none that are added later.
+    /// With [`routes`](Self::routes) of your own it answers every path: nest it then, instead of merging it.
     #[must_use]
     pub fn into_router(mut self) -> Router {
         let (_, phase) = watch::channel(Phase::Serving);
@@ -310,7 +315,7 @@ impl Admin {
 
     /// What the token covers, and the probes that it does not.
     fn build(self, token: &Token, phase: watch::Receiver<Phase>) -> (Router, Router) {
-        let Self { metrics, readiness, liveness, timeout, links, .. } = self;
+        let Self { metrics, readiness, liveness, timeout, .. } = self;
         token::count_refused(&metrics, 0);
         let probes = Probes {
             readiness: Checks::new(&metrics, "readiness", timeout, readiness),
@@ -318,11 +323,8 @@ impl Admin {
             phase,
             token: token.clone(),
         };
-        let links: Arc<[Link]> = OURS.iter().map(|(path, about)| Link::new(path, about)).chain(links).collect();
         let watch = from_fn_with_state((metrics.clone(), probes.clone()), scrape::watch);
-        let own = page::routes().with_state(metrics).route_layer(watch);
-        let own = own.route("/", get(index::index).with_state(links));
-        (own, probes::routes(probes))
+        (page::routes().with_state(metrics).route_layer(watch), probes::routes(probes))
     }
 }
 

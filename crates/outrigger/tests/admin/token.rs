@@ -84,10 +84,12 @@ async fn a_mounted_router_covers_itself_and_nothing_else() {
     let ours = || metrics.admin().bearer_token("s3cret");
     let own = Router::new().route("/version", get(|| async { "1.2.3" }));
     let app = Router::new()
-        .route("/public", get(|| async { "public" }))
+        .route("/", get(|| async { "public" }))
+        .merge(ours().into_router())
         .nest("/admin", ours().into_router())
         .nest("/more", ours().routes(own).into_router())
-        .merge(Router::new().route("/late", get(|| async { "late" })));
+        .merge(Router::new().route("/late", get(|| async { "late" })))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "the app's own") });
     let ask = async |path: &str, header: Option<&str>| {
         let mut request = Request::builder().uri(path);
         if let Some(token) = header {
@@ -96,7 +98,8 @@ async fn a_mounted_router_covers_itself_and_nothing_else() {
         app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
     };
     for (path, without, with) in [
-        ("/public", StatusCode::OK, StatusCode::OK),
+        ("/", StatusCode::OK, StatusCode::OK),
+        ("/metrics", StatusCode::UNAUTHORIZED, StatusCode::OK),
         ("/late", StatusCode::OK, StatusCode::OK),
         ("/nowhere", StatusCode::NOT_FOUND, StatusCode::NOT_FOUND),
         ("/admin/metrics", StatusCode::UNAUTHORIZED, StatusCode::OK),
