@@ -19,3 +19,7 @@ pub const BODY_BYTES: &[f64] =
 
 /// How late something ready was run, in seconds: 100 us to 10 s.
 pub const DELAY_SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// Functions and blocks that a service names, in seconds: from ten microseconds on.
+pub const SCOPE_SECONDS: &[f64] =
+    &[0.000_01, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 10.0];

@@ -67,6 +67,13 @@ pub const BREAKER_STATE: &str = "breaker_state";
 /// What a circuit breaker made of a call: `success`, `failure`, `rejected`, `cancelled`.
 pub const BREAKER_RESULT: &str = "breaker_result";
 
+/// `cpu` or `heap`.
+pub const PROFILE_TYPE: &str = "profile_type";
+/// What became of a request for a profile: `taken`, `busy`, `invalid`, `cancelled`, `failed`, `unsupported`.
+pub const PROFILE_OUTCOME: &str = "profile_outcome";
+/// The name that the service gave a function or block, or [`OTHER`] past the cap.
+pub const PROFILE_SCOPE: &str = "profile_scope";
+
 /// `user`, `system`.
 pub const CPU_MODE: &str = "cpu_mode";
 /// `used`, `free`.
@@ -139,6 +146,9 @@ pub const ALL: &[&str] = &[
     DEPENDENCY,
     BREAKER_STATE,
     BREAKER_RESULT,
+    PROFILE_TYPE,
+    PROFILE_OUTCOME,
+    PROFILE_SCOPE,
     CPU_MODE,
     SYSTEM_MEMORY_STATE,
     TOKIO_RUNTIME_NAME,
@@ -188,6 +198,9 @@ pub fn otel(label: &str) -> &str {
         TASK_OUTCOME => "task.outcome",
         BREAKER_STATE => "breaker.state",
         BREAKER_RESULT => "breaker.result",
+        PROFILE_TYPE => "profile.type",
+        PROFILE_OUTCOME => "profile.outcome",
+        PROFILE_SCOPE => "profile.scope",
         CPU_MODE => "cpu.mode",
         SYSTEM_MEMORY_STATE => "system.memory.state",
         SERVICE_NAME => "service.name",

@@ -53,7 +53,8 @@
 //! | `task` | no | [`task`]: background tasks, consumers of queues, periodic jobs; needs Tokio |
 //! | `resilience` | no | [`resilience`]: retries, timeouts and circuit breakers, as tower layers and as plain calls; needs Tokio |
 //! | `moka` | no | [`MokaCache`](cache::MokaCache) |
-//! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; not in `full` |
+//! | `profile` | no | [`profile`]: CPU profiles on the admin listener, as flame graphs or for pprof; the timing of single functions |
+//! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; heap profiles, with `profile`; not in `full` |
 //! | `full` | no | all of these |
 //! | `reqwest-middleware` | no | the layer of [`client`] as a middleware of reqwest |
 //!
@@ -137,6 +138,8 @@ pub mod otlp;
 pub mod pool;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(feature = "profile")]
+pub mod profile;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "resilience")]
@@ -144,7 +147,7 @@ pub mod resilience;
 mod resource;
 #[cfg(feature = "runtime")]
 pub mod runtime;
-#[cfg(any(feature = "client", feature = "db", feature = "http", feature = "task"))]
+#[cfg(any(feature = "client", feature = "db", feature = "http", feature = "profile", feature = "task"))]
 mod series;
 mod shutdown;
 #[cfg(feature = "task")]

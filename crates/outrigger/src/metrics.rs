@@ -59,6 +59,8 @@ struct Inner {
     dependencies: crate::named::Named<crate::resilience::Series>,
     #[cfg(feature = "task")]
     tasks: crate::task::Tasks,
+    #[cfg(feature = "profile")]
+    scopes: crate::profile::Scopes,
 }
 
 impl Metrics {
@@ -136,7 +138,14 @@ impl Metrics {
 
     /// Whether handles that are resolved now may be kept.
     #[cfg_attr(
-        not(any(feature = "client", feature = "db", feature = "http", feature = "resilience", feature = "task")),
+        not(any(
+            feature = "client",
+            feature = "db",
+            feature = "http",
+            feature = "profile",
+            feature = "resilience",
+            feature = "task"
+        )),
         allow(dead_code, reason = "its callers are features")
     )]
     pub(crate) fn is_installed(&self) -> bool {
@@ -187,6 +196,11 @@ impl Metrics {
         &self.inner.tasks
     }
 
+    #[cfg(feature = "profile")]
+    pub(crate) fn scopes(&self) -> &crate::profile::Scopes {
+        &self.inner.scopes
+    }
+
     fn new(recorder: Option<SharedRecorder>, page: Option<Page>) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -207,6 +221,8 @@ impl Metrics {
                 dependencies: crate::named::Named::new(&outrigger_semconv::resilience::BREAKER_CALLS),
                 #[cfg(feature = "task")]
                 tasks: crate::task::Tasks::default(),
+                #[cfg(feature = "profile")]
+                scopes: crate::profile::Scopes::default(),
             }),
         }
     }

@@ -37,6 +37,7 @@
 //! | `/metrics` | 200 and the page; 503 when these [`Metrics`] have none; 500 when it could not be made | asked for |
 //! | `/-/ready` | 200 when the service is ready, else 503: see [checks](#checks) | open |
 //! | `/-/healthy` | 200 while the service is alive, else 503: see [checks](#checks) | open |
+//! | `/debug/pprof/` | with the feature `profile`: CPU and heap profiles, see `outrigger::profile` | asked for |
 //! | any other | what your own [`routes`](Admin::routes) say, else 404 | asked for |
 //!
 //! The page of our recorder comes in the format that `Accept` weighs highest: OpenMetrics 1.0, Prometheus protobuf (with
@@ -324,7 +325,12 @@ impl Admin {
             token: token.clone(),
         };
         let watch = from_fn_with_state((metrics.clone(), probes.clone()), scrape::watch);
-        (page::routes().with_state(metrics).route_layer(watch), probes::routes(probes))
+        #[cfg(feature = "profile")]
+        let profiles = crate::profile::routes(&metrics);
+        let own = page::routes().with_state(metrics).route_layer(watch);
+        #[cfg(feature = "profile")]
+        let own = own.merge(profiles);
+        (own, probes::routes(probes))
     }
 }
 
@@ -344,5 +350,7 @@ const OURS: &[(&str, &str)] = &[
     ("/metrics", "the metrics page"),
     (probes::READY, "whether the service is ready, check by check"),
     (probes::HEALTHY, "whether the service is alive"),
+    #[cfg(feature = "profile")]
+    ("/debug/pprof/", "profiles of the CPU and the heap"),
 ];
 const CHECK_TIMEOUT: Duration = Duration::from_millis(800);

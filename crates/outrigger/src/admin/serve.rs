@@ -46,6 +46,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut phase: watc
         }
     }
     drop(listener);
+    #[cfg(feature = "profile")]
+    crate::profile::end_early();
     let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
 }
 

@@ -14,7 +14,7 @@ async fn it_lists_what_there_is() {
     for accept in ["", "accept: */*"] {
         let text = ask_with(address, "GET", "/", accept).await.to_ascii_lowercase();
         assert!(text.contains("content-type: text/plain; charset=utf-8") && text.contains("vary: accept"), "{text}");
-        for line in ["/metrics  ", "/-/ready  ", "/-/healthy  ", "/version    the release <that> runs\n"] {
+        for line in ["/metrics  ", "/-/ready  ", "/-/healthy  ", "/version       the release <that> runs\n"] {
             assert!(text.contains(&format!("\n{line}")), "{line} in {text}");
         }
     }

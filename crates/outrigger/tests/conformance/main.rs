@@ -16,6 +16,7 @@ mod page;
 mod pool;
 mod pool_kinds;
 mod process;
+mod profile;
 mod resilience;
 mod runtime;
 mod task;
@@ -74,6 +75,7 @@ macro_rules! recorders {
                     bb8_pools_are_watched, deadpool_pools_are_watched, any_pool_can_be_watched, names_of_pools_are_capped,
                 },
                 process::{the_process_is_read},
+                profile::{scopes_are_timed_and_their_names_capped},
                 runtime::{the_runtime_is_read_until_it_ends, a_worker_that_is_held_up_shows_as_delay},
                 resilience::{
                     timeouts_are_counted, retries_are_counted_and_bounded, a_breaker_opens_and_closes_again,

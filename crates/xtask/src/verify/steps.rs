@@ -138,6 +138,27 @@ fn feature_names(manifest: &str) -> Vec<String> {
         .collect()
 }
 
+/// A program on jemalloc, and its heap profile. The tests leave it out, since jemalloc is built by `make`.
+pub(super) fn heap(context: &Context) -> Result<String> {
+    if find_program("make").is_none() {
+        return Ok("SKIPPED: no make, which builds jemalloc".into());
+    }
+    let mut command = sh::cargo();
+    command.args(["test", "--release", "--package", "features", "--features", "heap", "--test", "heap"]);
+    Ok(counts(&sh::logged(&mut command, &context.logs.join("heap.log"))?))
+}
+
+/// Ten minutes of profiles at the highest rate, in a process that panics, spawns and looks back all the while.
+pub(super) fn survival(context: &Context) -> Result<String> {
+    let mut command = sh::cargo();
+    command
+        .args(["test", "--release", "--package", "outrigger", "--test", "profile", "survival", "--", "--nocapture"])
+        .env("OUTRIGGER_SURVIVAL_SECONDS", "600");
+    let text = sh::logged(&mut command, &context.logs.join("survival.log"))?;
+    let said = text.lines().find(|line| line.starts_with("survived "));
+    said.map(str::to_owned).ok_or_else(|| "no process was profiled".into())
+}
+
 pub(super) fn docs(context: &Context) -> Result<String> {
     sh::logged(
         sh::cargo().args(["doc", "--release", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
