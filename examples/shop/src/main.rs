@@ -17,6 +17,7 @@ use catalog::Catalog;
 use clap::Parser;
 use config::Config;
 use faults::{Injector, Switches, TruthFile};
+use outrigger::admin::AdminListener;
 use passwords::Passwords;
 use routes::Shop;
 use routes::limits::Limits;
@@ -83,14 +84,23 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     // (7) Find statements that one request repeats. (8) Measure requests. The last layer is the outermost: it sees what all others answer, and the pages that are not there.
     let app = app.layer(metrics.n_plus_one_layer()).layer(metrics.http_layer());
 
-    // (9) Serve /metrics and health on a listener of their own. A service that has nothing to add says
-    // `metrics.serve_admin()`; here the fault switches go beside them.
-    let own_routes = faults::router(switches.clone());
-    let admin =
-        metrics.admin().routes(own_routes).link("/faults", "the fault switches").listen(config.admin_listen).serve();
+    // (9) Serve /metrics, health and profiles on a listener of their own. A service that has nothing to add says
+    // `metrics.serve_admin()`; this one is ready while its database is, and has its fault switches there.
+    let checked = db.clone();
+    let check = move || {
+        let db = checked.clone();
+        async move { db.ping().await }
+    };
+    let admin = metrics
+        .admin()
+        .listen(config.admin_listen)
+        .check("database", check)
+        .routes(faults::router(switches.clone()))
+        .link("/faults", "what can be made to go wrong")
+        .serve();
 
     announce(listener.local_addr()?, config, admin.local_addr());
-    let ended = serve(listener, app, &mut stop).await;
+    let ended = serve(listener, app, &mut stop, &admin).await;
 
     switches.clear_all();
     workers.stop().await;
@@ -121,7 +131,12 @@ fn announce(public: SocketAddr, config: &Config, admin: Option<SocketAddr>) {
 }
 
 /// Serves until the signal, and then what is under way, within a bound.
-async fn serve(listener: TcpListener, app: Router, stop: &mut shutdown::Signal) -> std::io::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    app: Router,
+    stop: &mut shutdown::Signal,
+    admin: &AdminListener,
+) -> std::io::Result<()> {
     let (begin_end, end_begun) = tokio::sync::oneshot::channel::<()>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
         let _ = end_begun.await;
@@ -132,6 +147,8 @@ async fn serve(listener: TcpListener, app: Router, stop: &mut shutdown::Signal) 
         () = stop.wait() => {}
     }
     tracing::info!("the shop closes");
+    // Whoever sends customers here is told so first.
+    admin.drain();
     drop(begin_end);
     match tokio::time::timeout(LAST_REQUESTS, server).await {
         Ok(ended) => ended,

@@ -99,6 +99,12 @@ impl Database {
         }
     }
 
+    /// Whether it answers.
+    pub(crate) async fn ping(&self) -> sqlx::Result<()> {
+        let mut read = self.read().await?;
+        run!(read, |db| sqlx::query("SELECT 1").execute(db).await.map(drop))
+    }
+
     /// Ends all connections; SQLite's last one folds the write-ahead log into the file. Whoever still works on one is
     /// waited for, within a bound.
     pub(crate) async fn close(&self) {

@@ -36,11 +36,13 @@ fn the_shop_outlives_its_databases() {
     // Postgres dies. Some pages are cached; whatever else is asked for is refused, and counted.
     postgres.kill();
     wait_until(SOON, "failed requests", || failed() > 5.0);
+    wait_until(SOON, "a shop that is not ready", || !ready());
     let pool = ["db_client_connection_pool_name=\"shop\""];
     wait_until(SOON, "timeouts of the pool", || world.shop_sum("db_client_connection_timeouts_total", &pool) > 0.0);
     assert!(shop.running(), "{}", shop.log());
 
     postgres.restart();
+    wait_until(SOON, "a shop that is ready", ready);
     let before = ordered();
     wait_until(SOON, "orders again", || ordered() > before + 5.0);
     wait_until(SOON, "nothing fails any more", || {
