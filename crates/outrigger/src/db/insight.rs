@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::scan::{self, SCAN_LIMIT};
+use super::scan;
 use super::tokens::Dialect;
 use super::{ErrorType, Statement, n_plus_one, shape, slow};
 use crate::Metrics;
@@ -38,7 +38,7 @@ pub(crate) fn finished(finished: &Finished<'_>) {
     if finished.seconds >= threshold {
         slow::found(finished);
         #[cfg(feature = "postgres")]
-        if let Some(advisor) = &settings.advisor {
+        if let Some(advisor) = settings.advisor.clone().or_else(|| finished.metrics.insight().plan.advisor()) {
             advisor.offer(finished.statement);
         }
     }
@@ -60,7 +60,7 @@ impl Statement {
     #[cfg(feature = "postgres")]
     pub(super) fn whole_text(&self) -> Option<&str> {
         // Where a long text is cut depends on its characters.
-        (self.text().len() < SCAN_LIMIT - char::MAX.len_utf8()).then_some(self.text())
+        (self.text().len() < scan::SCAN_LIMIT - char::MAX.len_utf8()).then_some(self.text())
     }
 }
 

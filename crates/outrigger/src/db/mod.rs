@@ -76,7 +76,7 @@ pub use self::n_plus_one::{NPlusOne, NPlusOneFuture, NPlusOneLayer};
 pub(crate) use self::observation::Series;
 pub use self::operation::{Operation, Running, TimedExt, TimedFuture};
 #[cfg(feature = "postgres")]
-pub use self::plan::PlanAdvice;
+pub use self::plan::{PlanAdvice, PlanAdvisor};
 #[cfg(feature = "sqlx")]
 pub use self::sqlx::{Timed, TimedBy};
 pub(crate) use self::statement::Statement;

@@ -12,7 +12,7 @@ mod tree;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use ::metrics::{Counter, Label};
@@ -94,6 +94,35 @@ impl Default for PlanAdvice {
     }
 }
 
+impl Metrics {
+    /// Seeks advice on slow statements of PostgreSQL, on a connection of this pool that is idle, while the handle lives.
+    ///
+    /// It is for all statements that are timed with these metrics, so for programs with one such database. Call it within
+    /// a Tokio runtime, where the pool is made:
+    ///
+    /// ```no_run
+    /// use outrigger::db::PlanAdvice;
+    ///
+    /// # async fn example(metrics: outrigger::Metrics) -> sqlx::Result<()> {
+    /// let pool = sqlx::PgPool::connect("postgres://localhost/shop").await?;
+    /// let advisor = metrics.plan_advice(&pool, PlanAdvice::new());
+    /// # drop(advisor);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn plan_advice(&self, pool: &PgPool, advice: PlanAdvice) -> PlanAdvisor {
+        let advisor = Advisor::start(self, pool, advice);
+        let mut current = self.insight().plan.advisor.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::downgrade(&advisor.0);
+        PlanAdvisor(advisor)
+    }
+}
+
+/// Keeps advice being sought; made by [`Metrics::plan_advice`].
+#[derive(Debug)]
+#[must_use = "advice is sought while this lives"]
+pub struct PlanAdvisor(#[allow(dead_code, reason = "it is there to be dropped")] Advisor);
+
 /// Takes slow statements and has their plans read by a task of its own. A cheap clone; the task ends with the last one.
 #[derive(Clone)]
 pub(super) struct Advisor(Arc<Desk>);
@@ -130,7 +159,7 @@ impl Advisor {
 
     /// Takes a slow statement, if its turn has come. Never waits.
     pub(super) fn offer(&self, statement: &Arc<Statement>) {
-        if statement.operation() != "SELECT" {
+        if statement.operation() != "SELECT" || statement.system() != "postgresql" {
             return;
         }
         let skipped = match self.0.admit(statement.shape_hash()) {
@@ -239,6 +268,8 @@ pub(super) struct Series {
     explains: Table<Outcome, Counter>,
     skipped: Table<Skip, Counter>,
     log: LogLimit,
+    /// Who is asked where a pool has nobody of its own.
+    advisor: RwLock<Weak<Desk>>,
 }
 
 impl Default for Series {
@@ -248,11 +279,16 @@ impl Default for Series {
             explains: Table::new(&db_findings::CLIENT_PLAN_EXPLAINS, SERIES_LIMIT),
             skipped: Table::new(&db_findings::CLIENT_PLAN_SKIPPED, SERIES_LIMIT),
             log: LogLimit::default(),
+            advisor: RwLock::default(),
         }
     }
 }
 
 impl Series {
+    pub(super) fn advisor(&self) -> Option<Advisor> {
+        self.advisor.read().unwrap_or_else(PoisonError::into_inner).upgrade().map(Advisor)
+    }
+
     /// Makes the counters whose labels are known appear at zero.
     fn touch(&self, metrics: &Metrics) {
         let zero = |counter: Option<Counter>| counter.into_iter().for_each(|counter| counter.increment(0));

@@ -10,6 +10,7 @@ mod support;
 mod cache;
 mod client;
 mod db;
+mod db_findings;
 mod http;
 mod http_settings;
 mod page;
@@ -66,6 +67,7 @@ macro_rules! recorders {
                     every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
                     collections_are_capped, a_cancelled_query_says_so,
                 },
+                db_findings::{slow_queries_are_counted, repeated_statements_are_counted_once_for_each_request},
                 cache::{
                     look_ups_and_loads_are_counted, moka_loads_once_however_many_ask, values_that_leave_are_counted_by_cause,
                     every_way_to_ask_moka_is_a_look_up, any_cache_is_counted_after_two_lines,

@@ -8,5 +8,6 @@ mod support;
 
 mod log;
 mod n_plus_one;
+mod plan;
 mod replica;
 mod slow;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Error, Executor, PgPool, Row};
+use sqlx::{AssertSqlSafe, Error, Executor, PgPool, Postgres, Row};
 
 use super::findings::{Catalog, Finding, Table, findings};
 use super::tree::{self, Node, Relation};
@@ -20,7 +21,7 @@ pub(super) enum Answer {
 pub(super) async fn ask(pool: &PgPool, sql: Option<&str>, settings: &PlanAdvice) -> Answer {
     let Some(sql) = sql else { return Answer::Skipped(Skip::TooLong) };
     let Some(select) = guard::plain_select(sql) else { return Answer::Skipped(Skip::NotAPlainSelect) };
-    let Some(mut connection) = pool.try_acquire() else { return Answer::Skipped(Skip::NoIdleConnection) };
+    let Some(mut connection) = idle(pool).await else { return Answer::Skipped(Skip::NoIdleConnection) };
     // The server ends each of a few statements by itself: this is for a server that does not answer.
     let patience = settings.timeout.saturating_mul(2).saturating_add(PATIENCE);
     let error = match tokio::time::timeout(patience, explain(&mut connection, select, settings)).await {
@@ -31,6 +32,18 @@ pub(super) async fn ask(pool: &PgPool, sql: Option<&str>, settings: &PlanAdvice)
     // What state it is in is anybody's guess: nobody else shall have it.
     connection.close_on_drop();
     Answer::Failed(error)
+}
+
+/// An idle connection, soon: the one that the slow statement ran on may be on its way back. It takes no place in the queue
+/// of those who wait for one.
+async fn idle(pool: &PgPool) -> Option<PoolConnection<Postgres>> {
+    for _ in 0..IDLE_TRIES {
+        if let Some(connection) = pool.try_acquire() {
+            return Some(connection);
+        }
+        tokio::time::sleep(IDLE_PAUSE).await;
+    }
+    pool.try_acquire()
 }
 
 async fn explain(connection: &mut PgConnection, select: &str, settings: &PlanAdvice) -> Result<(Node, Catalog), Error> {
@@ -100,6 +113,9 @@ const WORK_MEM: &str = "SELECT setting::float8 * 1024 FROM pg_settings WHERE nam
 
 /// The prepared statement, while a plan is asked for. sqlx's own are called `sqlx_s_...`.
 const NAME: &str = "outrigger_plan";
+/// How often, and how soon again, an idle connection is looked for.
+const IDLE_TRIES: u32 = 10;
+const IDLE_PAUSE: Duration = Duration::from_millis(10);
 /// Milliseconds.
 const LOCK_TIMEOUT: u128 = 100;
 /// What the network may take.

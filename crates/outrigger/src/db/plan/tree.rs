@@ -41,7 +41,8 @@ pub(super) fn parse(text: &str) -> Option<Node> {
     }
     let value: Value = serde_json::from_str(text).ok()?;
     let plan = value.as_array()?.first()?.get("Plan")?;
-    node(plan, &mut NODE_LIMIT.clone())
+    let mut left = NODE_LIMIT;
+    node(plan, &mut left)
 }
 
 fn node(value: &Value, left: &mut usize) -> Option<Node> {
