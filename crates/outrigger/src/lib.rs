@@ -52,13 +52,15 @@
 //! | `bb8`, `deadpool` | no | [`pool`]: their pools, those of Redis connections too. Any other pool: `pool` |
 //! | `task` | no | [`task`]: background tasks, consumers of queues, periodic jobs; needs Tokio |
 //! | `resilience` | no | [`resilience`]: retries, timeouts and circuit breakers, as tower layers and as plain calls; needs Tokio |
-//! | `moka` | no | [`MokaCache`](cache::MokaCache) |
+//! | `moka` | no | [`MokaCache`](cache::MokaCache), [`MokaSyncCache`](cache::MokaSyncCache) |
+//! | `read-through` | no | [`cache::read_through`]: a cache that loads by itself, once for all who ask; needs Tokio |
+//! | `redis` | no | [`redis`]: commands timed, look-ups counted; Redis behind the memory of a read-through cache |
 //! | `profile` | no | [`profile`]: CPU profiles on the admin listener, as flame graphs or for pprof; the timing of single functions |
 //! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; heap profiles, with `profile`; not in `full` |
 //! | `full` | no | all of these |
 //! | `reqwest-middleware` | no | the layer of [`client`] as a middleware of reqwest |
 //!
-//! [`cache::CacheMetrics`], for a cache of any kind, needs no feature.
+//! [`cache::CountedCache`] and [`cache::CacheMetrics`], for a cache of any kind, need no feature.
 //!
 //! # With a recorder of your own
 //!

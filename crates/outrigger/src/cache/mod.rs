@@ -30,6 +30,8 @@
 //! | for | take |
 //! |---|---|
 //! | moka's caches | [`MokaCache`], [`MokaSyncCache`] (feature `moka`): all of it by itself |
+//! | a cache that loads by itself | [`ReadThrough`] (feature `read-through`): see [`read_through`] |
+//! | look-ups in Redis | [`TimedRedis::count_look_ups`](crate::redis::TimedRedis::count_look_ups) (feature `redis`) |
 //! | a map, an LRU, any cache of one's own | [`CountedCache`], after the two lines of [`CacheSize`] |
 //! | what no wrapper fits | [`CacheMetrics`]: [`observe`](CacheMetrics::observe), [`load`](CacheMetrics::load), [`evicted`](CacheMetrics::evicted) ... |
 //!

@@ -4,20 +4,21 @@
 //! `{name}:t:` and the tag for the clock at its last invalidation, `{name}:all` for that of everything, `{name}:clock`.
 
 mod breaker;
+mod link;
 mod wire;
 
-use std::collections::VecDeque;
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::aio::ConnectionLike;
-use ::redis::{FromRedisValue, RedisError, cmd};
-use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use ::redis::cmd;
+use tokio::time::Instant;
 
-use self::breaker::{Admission, Breaker};
+use self::breaker::Admission;
+use self::link::{LONGEST_PX, Link, millis};
 use self::wire::{Entry, ahead};
 use super::builder::{ReadThroughBuilder, Settings};
 use super::entry::Held;
@@ -25,7 +26,6 @@ use super::local::Invalidation;
 use super::remote::{Boxed, Read, Remote, Vouch};
 use super::series::{Series, Tally};
 use super::shared::later;
-use crate::redis::error_type;
 
 /// How values become bytes and come back: a pair of closures, or a type of your own.
 ///
@@ -64,7 +64,7 @@ where
 
 impl<K, V> ReadThroughBuilder<K, V>
 where
-    K: Display + std::hash::Hash + Eq + Clone + Send + Sync + 'static,
+    K: Display + Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     /// Redis as the second tier, shared with other processes. A key is written there as it displays.
@@ -78,17 +78,8 @@ where
     {
         let name = self.name.clone();
         self.remote = Some(Box::new(move |series: &Arc<Series>, settings: &Settings| {
-            Arc::new(Redis(Arc::new(Tier {
-                connection,
-                codec,
-                prefix: format!("{{{name}}}"),
-                series: Arc::clone(series),
-                settings: *settings,
-                breaker: Breaker::new(),
-                clock: Clock::default(),
-                untold: Mutex::default(),
-                _values: std::marker::PhantomData::<fn() -> V>,
-            })))
+            let link = Arc::new(Link::new(connection, &name, series, settings));
+            Arc::new(Redis { link, codec, _values: PhantomData })
         }));
         self
     }
@@ -110,181 +101,42 @@ where
     }
 }
 
-struct Redis<C, D, V>(Arc<Tier<C, D, V>>);
-
-struct Tier<C, D, V> {
-    connection: C,
+struct Redis<C, D, V> {
+    link: Arc<Link<C>>,
     codec: D,
-    prefix: String,
-    series: Arc<Series>,
-    settings: Settings,
-    breaker: Breaker,
-    clock: Clock,
-    /// Keys of the invalidations that Redis has not been told of.
-    untold: Mutex<VecDeque<String>>,
-    _values: std::marker::PhantomData<fn() -> V>,
+    _values: PhantomData<fn() -> V>,
 }
 
-/// As many are kept; more become one that invalidates everything.
-const UNTOLD: usize = 1_024;
-
-/// Redis' count of invalidations, as it was when we last asked.
-#[derive(Debug, Default)]
-struct Clock {
-    known: AtomicU64,
-    /// When it was last asked for, and when an answer last came.
-    asked: Mutex<Option<(Instant, Instant)>>,
-    asking: tokio::sync::Mutex<()>,
-    asking_aside: AtomicBool,
-}
-
-/// Sets the tombstones to a clock that only rises, even when Redis lost it: it begins at the caller's time in
-/// microseconds, beyond any count that an older one came to.
-const INVALIDATE: &str = "\
-if redis.call('INCR', KEYS[1]) == 1 then redis.call('SET', KEYS[1], ARGV[1]) end
-local clock = redis.call('GET', KEYS[1])
-for i = 2, #KEYS do redis.call('SET', KEYS[i], clock, 'PX', ARGV[2]) end
-return clock";
-
-/// What an entry's tombstones outlive it by: its load, and clocks that differ.
-const MARGIN: Duration = Duration::from_secs(60);
-
-impl<C, D, V> Tier<C, D, V>
+impl<C, D, V> Redis<C, D, V>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
     D: Codec<V>,
     V: Clone + Send + Sync + 'static,
 {
-    /// Asks Redis, unless it is left alone. `None` is counted.
-    async fn ask<T: FromRedisValue>(self: &Arc<Self>, command: &::redis::Cmd) -> Option<T> {
-        match self.breaker.admit() {
-            Admission::Ask => {}
-            Admission::LeaveOut => {
-                self.series.count(Tally::RedisSkipped);
-                return None;
-            }
-            Admission::Probe => {
-                self.series.count(Tally::RedisSkipped);
-                self.probe();
-                return None;
-            }
-        }
-        // What is not told yet must be before anything is believed.
-        if self.untold().is_empty() || self.tell().await { self.send(command).await } else { None }
-    }
-
-    /// Sends a command, whatever the breaker says, and tells the breaker how it went.
-    async fn send<T: FromRedisValue>(&self, command: &::redis::Cmd) -> Option<T> {
-        let mut connection = self.connection.clone();
-        let answer = timeout(self.settings.redis_timeout, command.query_async(&mut connection)).await;
-        let (error, unavailable) = match answer {
-            Ok(Ok(answer)) => {
-                self.breaker.succeeded();
-                return Some(answer);
-            }
-            Ok(Err(error)) => (error_type(&error), is_unavailable(&error)),
-            Err(_) => ("timeout", true),
-        };
-        self.series.redis_error(error);
-        if unavailable && self.breaker.failed() {
-            self.series.redis_available(false);
-            tracing::warn!(target: "outrigger::cache", cache = %self.prefix, error, "Redis does not answer: left alone");
-        }
-        None
-    }
-
-    fn probe(self: &Arc<Self>) {
-        let Ok(runtime) = Handle::try_current() else { return self.breaker.probed(false) };
-        let probe = Probe { tier: Arc::clone(self), answered: false };
-        runtime.spawn(async move {
-            let mut probe = probe;
-            let told = probe.tier.untold().is_empty() || probe.tier.tell().await;
-            probe.answered = told && probe.tier.read_clock().await;
-        });
-    }
-
-    async fn read_clock(&self) -> bool {
-        let asked = Instant::now();
-        let clock = self.send::<Option<u64>>(cmd("GET").arg(self.clock_key())).await;
-        self.learn(asked, clock.map(Option::unwrap_or_default));
-        clock.is_some()
-    }
-
-    /// Takes what Redis said. What was asked in vain is not asked again at once.
-    fn learn(&self, asked: Instant, clock: Option<u64>) {
-        let mut last = self.clock.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last_asked, answered) = last.unwrap_or((asked, asked));
-        *last = Some((last_asked.max(asked), if clock.is_some() { Instant::now() } else { answered }));
-        // It goes back only when Redis has lost it, not when answers overtake one another.
-        if let Some(clock) = clock
-            && (clock > self.clock.known.load(Ordering::Relaxed) || asked >= answered)
-        {
-            self.clock.known.store(clock, Ordering::Relaxed);
-        }
-    }
-
-    /// How long ago Redis was last asked for the clock.
-    fn age(&self) -> Option<Duration> {
-        self.clock.asked.lock().unwrap_or_else(PoisonError::into_inner).map(|(asked, _)| asked.elapsed())
-    }
-
-    /// Tells Redis of invalidations. Those that it cannot be told of are kept.
-    async fn tell(&self) -> bool {
-        let untold: Vec<String> = self.untold().drain(..).collect();
-        let lasts = self.settings.lifetimes.longest().saturating_add(self.settings.load_timeout).saturating_add(MARGIN);
-        let mut command = cmd("EVAL");
-        command.arg(INVALIDATE).arg(untold.len() + 1).arg(self.clock_key());
-        for key in &untold {
-            command.arg(key);
-        }
-        command.arg(micros()).arg(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).min(LONGEST_PX));
-        let kept = Untold { tier: self, keys: untold };
-        let asked = Instant::now();
-        let clock = self.send::<u64>(&command).await;
-        if clock.is_some() {
-            kept.told();
-            self.learn(asked, clock);
-        }
-        clock.is_some()
-    }
-
-    fn untold(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, keys: impl IntoIterator<Item = String>) {
-        let mut untold = self.untold();
-        for key in keys {
-            if !untold.contains(&key) {
-                untold.push_back(key);
-            }
-        }
-        if untold.len() > UNTOLD {
-            untold.clear();
-            untold.push_back(self.all_key());
-        }
-    }
-
-    async fn read(self: &Arc<Self>, key: &str) -> Option<Read<V>> {
+    async fn read_key(&self, key: &str) -> Option<Read<V>> {
         type Answer = (Option<Vec<u8>>, Option<u64>, Option<u64>, Option<u64>);
         let mut command = cmd("MGET");
-        command.arg(self.entry_key(key)).arg(self.clock_key()).arg(self.key_key(key)).arg(self.all_key());
+        command
+            .arg(self.link.entry_key(key))
+            .arg(self.link.clock_key())
+            .arg(self.link.key_key(key))
+            .arg(self.link.all_key());
         let asked = Instant::now();
-        let (entry, clock, key_at, all_at): Answer = self.ask(&command).await?;
+        let (entry, clock, key_at, all_at): Answer = self.link.ask(&command).await?;
         let clock = clock.unwrap_or_default();
-        self.learn(asked, Some(clock));
+        self.link.learn(asked, Some(clock));
         let held = match &entry {
             Some(bytes) => self.believe(bytes, key_at.max(all_at), clock).await,
             None => None,
         };
-        self.series.count(if held.is_some() { Tally::RedisHit } else { Tally::RedisMiss });
+        self.link.series.count(if held.is_some() { Tally::RedisHit } else { Tally::RedisMiss });
         Some(Read { held, clock })
     }
 
     /// What the bytes hold, if it was loaded after the last invalidation of it.
-    async fn believe(self: &Arc<Self>, bytes: &[u8], invalidated: Option<u64>, clock: u64) -> Option<Held<V>> {
+    async fn believe(&self, bytes: &[u8], invalidated: Option<u64>, clock: u64) -> Option<Held<V>> {
         let Some(entry) = Entry::decode(bytes) else {
-            self.series.redis_error("decode");
+            self.link.series.redis_error("decode");
             return None;
         };
         let is_old = |at: Option<u64>| at.is_some_and(|at| at > entry.stamp);
@@ -294,16 +146,16 @@ where
         if !entry.tags.is_empty() {
             let mut command = cmd("MGET");
             for tag in &entry.tags {
-                command.arg(self.tag_key(tag));
+                command.arg(self.link.tag_key(tag));
             }
-            let at: Vec<Option<u64>> = self.ask(&command).await?;
+            let at: Vec<Option<u64>> = self.link.ask(&command).await?;
             if at.into_iter().any(is_old) {
                 return None;
             }
         }
         let value = match entry.value.map(|bytes| self.codec.decode(bytes)) {
             Some(None) => {
-                self.series.redis_error("decode");
+                self.link.series.redis_error("decode");
                 return None;
             }
             Some(value) => value,
@@ -311,8 +163,9 @@ where
         };
         let (now, now_millis) = (Instant::now(), millis());
         // No longer than we would remember it ourselves, should the clocks differ.
-        let left =
-            |until: u64| Duration::from_millis(until.saturating_sub(now_millis)).min(self.settings.lifetimes.longest());
+        let left = |until: u64| {
+            Duration::from_millis(until.saturating_sub(now_millis)).min(self.link.settings.lifetimes.longest())
+        };
         let fresh_until = later(now, left(entry.fresh_until));
         let held = Held {
             value,
@@ -325,7 +178,7 @@ where
         held.is_usable(now).then_some(held)
     }
 
-    async fn write(self: &Arc<Self>, key: &str, held: &Held<V>, stamp: u64) {
+    async fn write_key(&self, key: &str, held: &Held<V>, stamp: u64) {
         let (now, now_millis) = (Instant::now(), millis());
         let lives = held.stale_until.saturating_duration_since(now);
         let Ok(lives_millis @ 1..) = u64::try_from(lives.as_millis()) else { return };
@@ -338,28 +191,8 @@ where
             value: value.as_deref(),
         };
         let mut command = cmd("SET");
-        command.arg(self.entry_key(key)).arg(entry.encode()).arg("PX").arg(lives_millis.min(LONGEST_PX));
-        let _: Option<()> = self.ask(&command).await;
-    }
-
-    fn entry_key(&self, key: &str) -> String {
-        format!("{}:e:{key}", self.prefix)
-    }
-
-    fn key_key(&self, key: &str) -> String {
-        format!("{}:k:{key}", self.prefix)
-    }
-
-    fn tag_key(&self, tag: &str) -> String {
-        format!("{}:t:{tag}", self.prefix)
-    }
-
-    fn all_key(&self) -> String {
-        format!("{}:all", self.prefix)
-    }
-
-    fn clock_key(&self) -> String {
-        format!("{}:clock", self.prefix)
+        command.arg(self.link.entry_key(key)).arg(entry.encode()).arg("PX").arg(lives_millis.min(LONGEST_PX));
+        let _: Option<()> = self.link.ask(&command).await;
     }
 }
 
@@ -371,161 +204,53 @@ where
     V: Clone + Send + Sync + 'static,
 {
     fn read<'a>(&'a self, key: &'a K) -> Boxed<'a, Option<Read<V>>> {
-        Box::pin(async move { self.0.read(&key.to_string()).await })
+        Box::pin(async move { self.read_key(&key.to_string()).await })
     }
 
     fn write<'a>(&'a self, key: &'a K, held: &'a Held<V>, stamp: u64) -> Boxed<'a, ()> {
-        Box::pin(async move { self.0.write(&key.to_string(), held, stamp).await })
+        Box::pin(async move { self.write_key(&key.to_string(), held, stamp).await })
     }
 
     fn invalidate<'a>(&'a self, what: &'a Invalidation<K>) -> Boxed<'a, ()> {
-        let tier = &self.0;
+        let link = &self.link;
         // Before the first await: once this is called it is kept, even if its caller goes.
-        tier.keep([match what {
-            Invalidation::Key(key) => tier.key_key(&key.to_string()),
-            Invalidation::Tag(tag) => tier.tag_key(tag),
-            Invalidation::All => tier.all_key(),
+        link.keep([match what {
+            Invalidation::Key(key) => link.key_key(&key.to_string()),
+            Invalidation::Tag(tag) => link.tag_key(tag),
+            Invalidation::All => link.all_key(),
         }]);
         Box::pin(async move {
-            match tier.breaker.admit() {
-                Admission::Ask => _ = tier.tell().await,
-                Admission::Probe => tier.probe(),
-                Admission::LeaveOut => tier.series.count(Tally::RedisSkipped),
+            match link.breaker.admit() {
+                Admission::Ask => _ = link.tell().await,
+                Admission::Probe => link.probe(),
+                Admission::LeaveOut => link.series.count(Tally::RedisSkipped),
             }
         })
     }
 
     fn vouches(&self, verified: u64) -> Vouch {
-        let tier = &self.0;
-        if !tier.breaker.is_closed() {
+        let link = &self.link;
+        if !link.breaker.is_closed() {
             // Nobody can say better. Knocking is part of it: a cache that answers from memory alone asks nothing else.
-            if tier.breaker.admit() == Admission::Probe {
-                tier.probe();
+            if link.breaker.admit() == Admission::Probe {
+                link.probe();
             }
             return Vouch::Yes;
         }
-        let interval = tier.settings.sync_interval;
-        match tier.age() {
+        let interval = link.settings.sync_interval;
+        match link.age() {
             Some(age) if age < interval => {}
-            Some(age) if age < interval * 2 => tier.ask_aside(),
+            Some(age) if age < interval * 2 => link.ask_aside(),
             _ => return Vouch::Ask,
         }
-        if tier.clock.known.load(Ordering::Relaxed) == verified { Vouch::Yes } else { Vouch::No }
+        if link.known_clock() == verified { Vouch::Yes } else { Vouch::No }
     }
 
     fn ask(&self) -> Boxed<'_, ()> {
-        Box::pin(async move {
-            let tier = &self.0;
-            let _asking = tier.clock.asking.lock().await;
-            if tier.age().is_none_or(|age| age >= tier.settings.sync_interval) {
-                tier.read_clock().await;
-            }
-        })
+        Box::pin(self.link.ask_clock())
     }
 
     fn clock(&self) -> u64 {
-        self.0.clock.known.load(Ordering::Relaxed)
+        self.link.known_clock()
     }
 }
-
-impl<C, D, V> Tier<C, D, V>
-where
-    C: ConnectionLike + Clone + Send + Sync + 'static,
-    D: Codec<V>,
-    V: Clone + Send + Sync + 'static,
-{
-    /// Asks for the clock while look-ups go on with what is known.
-    fn ask_aside(self: &Arc<Self>) {
-        if self.clock.asking_aside.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let aside = Aside(Arc::clone(self));
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                let aside = aside;
-                aside.0.read_clock().await;
-            });
-        }
-    }
-}
-
-/// Lets the next one ask, however this one ends.
-struct Aside<C, D, V>(Arc<Tier<C, D, V>>);
-
-impl<C, D, V> Drop for Aside<C, D, V> {
-    fn drop(&mut self) {
-        self.0.clock.asking_aside.store(false, Ordering::Relaxed);
-    }
-}
-
-/// A probe under way: it has failed if it is dropped without an answer.
-struct Probe<C, D, V> {
-    tier: Arc<Tier<C, D, V>>,
-    answered: bool,
-}
-
-impl<C, D, V> Drop for Probe<C, D, V> {
-    fn drop(&mut self) {
-        self.tier.breaker.probed(self.answered);
-        if self.answered {
-            self.tier.series.redis_available(true);
-            tracing::info!(target: "outrigger::cache", cache = %self.tier.prefix, "Redis answers again");
-        }
-    }
-}
-
-/// Invalidations on their way to Redis: kept for later, should they not arrive.
-struct Untold<'a, C, D, V>
-where
-    C: ConnectionLike + Clone + Send + Sync + 'static,
-    D: Codec<V>,
-    V: Clone + Send + Sync + 'static,
-{
-    tier: &'a Tier<C, D, V>,
-    keys: Vec<String>,
-}
-
-impl<C, D, V> Untold<'_, C, D, V>
-where
-    C: ConnectionLike + Clone + Send + Sync + 'static,
-    D: Codec<V>,
-    V: Clone + Send + Sync + 'static,
-{
-    fn told(mut self) {
-        self.keys.clear();
-    }
-}
-
-impl<C, D, V> Drop for Untold<'_, C, D, V>
-where
-    C: ConnectionLike + Clone + Send + Sync + 'static,
-    D: Codec<V>,
-    V: Clone + Send + Sync + 'static,
-{
-    fn drop(&mut self) {
-        self.tier.keep(std::mem::take(&mut self.keys));
-    }
-}
-
-/// Whether it was Redis that failed, and not the command.
-fn is_unavailable(error: &RedisError) -> bool {
-    match error.code() {
-        Some(code) => matches!(code, "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "BUSY" | "NOAUTH"),
-        None => true,
-    }
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-fn millis() -> u64 {
-    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn micros() -> u64 {
-    u64::try_from(since_1970().as_micros()).unwrap_or(u64::MAX)
-}
-
-/// A hundred years: Redis adds its own clock to it.
-const LONGEST_PX: u64 = 100 * 365 * 24 * 60 * 60 * 1_000;
