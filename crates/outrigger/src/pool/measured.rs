@@ -59,13 +59,11 @@ impl PoolMetrics {
     }
 
     /// A caller asks for a connection: it is pending until the [`Wait`] ends.
-    #[must_use]
     pub fn wait(&self) -> Wait {
         self.begin_wait(true, true)
     }
 
     /// A connection is held from now on, until the [`Use`] is dropped.
-    #[must_use]
     pub fn held(&self) -> Use {
         Use { pool: self.clone(), start: Instant::now() }
     }

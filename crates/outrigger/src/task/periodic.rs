@@ -24,7 +24,6 @@ impl Task {
     /// job.stop().await;
     /// # }
     /// ```
-    #[must_use]
     pub fn every(&self, period: Duration) -> Periodic {
         Periodic {
             task: self.clone(),
