@@ -3,7 +3,7 @@
 mod driver;
 
 use bench_peers::Result;
-use driver::{Workers, compare, counts, profile};
+use driver::{Workers, compare, counts, database, profile};
 
 const USAGE: &str = "\
 usage: cargo run --release -- [--peers] <measure> [names]
@@ -16,6 +16,7 @@ usage: cargo run --release -- [--peers] <measure> [names]
   observations [cases]          instructions per observation, also over the empty loop (needs valgrind)
   operations [cases]            what wrapping adds to a task, a cache hit: instructions, allocations (needs valgrind)
   allocations [contenders]      allocations per request, also over the first contender
+  queries                       what a timed query costs beside a bare one (needs valgrind)
   memory <libraries>            what is held beyond the series, and allocations per 64 KiB of a page
 
 --peers compiles the other libraries too.";
@@ -29,6 +30,9 @@ fn main() -> Result<()> {
     let Some((measure, names)) = arguments.split_first() else {
         return Err(USAGE.into());
     };
+    if measure == "queries" {
+        return database::queries(&Workers::build_database()?);
+    }
     let workers = Workers::build(peers || measure == "compare")?;
     match measure.as_str() {
         "compare" => compare::all(&workers)?,

@@ -119,12 +119,16 @@ fn callgrind(workers: &Workers, symbol: &str, arguments: &[&str]) -> Result<f64>
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     valgrind.arg(format!("--toggle-collect={symbol}")).arg(workers.worker()).args(arguments);
     let (_, errors) = output(&mut valgrind)?;
-    let collected = errors.lines().find_map(|line| line.split_once("Collected :"));
-    let figure = collected.and_then(|(_, figure)| figure.trim().parse().ok());
-    match figure {
+    match collected(&errors) {
         Some(0.0) | None => Err(format!("callgrind counted nothing within {symbol}:\n{errors}").into()),
         Some(figure) => Ok(figure),
     }
+}
+
+/// The instructions that callgrind says it has counted.
+pub(super) fn collected(errors: &str) -> Option<f64> {
+    let collected = errors.lines().find_map(|line| line.split_once("Collected :"));
+    collected.and_then(|(_, figure)| figure.trim().parse().ok())
 }
 
 /// The given names, or all that are compiled in.

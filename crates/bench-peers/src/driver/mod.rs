@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod counts;
+pub(crate) mod database;
 pub(crate) mod profile;
 mod table;
 
@@ -17,21 +18,32 @@ pub(crate) struct Workers {
 impl Workers {
     /// Compiles them beside the running driver, so that one command is enough.
     pub(crate) fn build(peers: bool) -> Result<Self> {
+        let features = if peers { "peers" } else { "" };
+        Self::compile(&["--bin", "worker", "--bin", "worker_counting", "--features", features])
+    }
+
+    /// Compiles the one that asks a database, which is the only one with sqlx in it.
+    pub(crate) fn build_database() -> Result<Self> {
+        Self::compile(&["--bin", "worker_database", "--features", "database"])
+    }
+
+    fn compile(what: &[&str]) -> Result<Self> {
         let driver = std::env::current_exe()?;
         let folder = driver.parent().ok_or("the driver lies in no folder")?.to_owned();
         let target = folder.parent().ok_or("the driver lies in no target folder")?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--release", "--quiet", "--bin", "worker", "--bin", "worker_counting", "--manifest-path"]);
+        cargo.args(["build", "--release", "--quiet"]).args(what).arg("--manifest-path");
         cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).arg("--target-dir").arg(target);
-        if peers {
-            cargo.args(["--features", "peers"]);
-        }
         let status = cargo.stdin(Stdio::null()).status().map_err(|error| format!("cannot start cargo: {error}"))?;
         if status.success() { Ok(Self { folder }) } else { Err(format!("cargo build ended with {status}").into()) }
     }
 
     fn worker(&self) -> PathBuf {
         self.folder.join("worker")
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.join("worker_database")
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {

@@ -119,10 +119,6 @@ impl OpenLabels {
         self.set(2, value);
     }
 
-    pub(super) fn has_namespace(&self) -> bool {
-        self.values[0].is_some()
-    }
-
     fn set(&mut self, place: usize, value: &str) {
         if let Some(slot) = self.values.get_mut(place) {
             *slot = (!value.is_empty()).then(|| bounded(value).into());

@@ -1,49 +1,91 @@
-//! Database metrics: wrap the executor of any [`sqlx`] query, or time the future of any other client.
+//! Database metrics: wrap a pool of [`sqlx`] once, or any executor of a query, or the future of any other client.
 //!
 //! ```
 //! # #[cfg(feature = "sqlx")] {
-//! use outrigger::db::Timed;
+//! use outrigger::{Metrics, db::TimedPool};
+//! use sqlx::{Sqlite, SqlitePool};
 //!
-//! async fn product_count(pool: &sqlx::SqlitePool) -> sqlx::Result<i64> {
-//!     sqlx::query_scalar("SELECT count(*) FROM products").fetch_one(Timed(pool)).await
+//! async fn connect(metrics: &Metrics) -> sqlx::Result<TimedPool<Sqlite>> {
+//!     let pool = SqlitePool::connect("sqlite://shop.db").await?;
+//!     Ok(metrics.timed_pool("shop", pool)) // what changes; the queries below stay as they are
 //! }
 //!
-//! async fn rename(pool: &sqlx::SqlitePool, id: i64, name: &str) -> sqlx::Result<()> {
+//! async fn product_count(pool: &TimedPool<Sqlite>) -> sqlx::Result<i64> {
+//!     sqlx::query_scalar("SELECT count(*) FROM products").fetch_one(pool).await
+//! }
+//!
+//! async fn rename(pool: &TimedPool<Sqlite>, id: i64, name: &str) -> sqlx::Result<()> {
 //!     let mut tx = pool.begin().await?;
-//!     sqlx::query("UPDATE products SET name = $1 WHERE id = $2").bind(name).bind(id).execute(Timed(&mut *tx)).await?;
+//!     sqlx::query("UPDATE products SET name = $1 WHERE id = $2").bind(name).bind(id).execute(&mut *tx).await?;
 //!     tx.commit().await
 //! }
 //! # }
 //! ```
 //!
-//! [`Timed`] writes to the global recorder; [`Metrics::timed`] to one of your choice. Both take whatever sqlx takes as
-//! an executor (`&pool`, `&mut *connection`, `&mut *transaction`), with `query`, `query_as`, `query_scalar`,
-//! `QueryBuilder`, `raw_sql`, prepared statements and the macros.
+//! # Three ways in
+//!
+//! - [`Metrics::timed_pool`](crate::Metrics::timed_pool) (feature `sqlx`) makes a [`TimedPool`]: a reference to it is an
+//!   executor, and so are `&mut *connection` and `&mut *tx` of the connections and transactions that it gives, savepoints
+//!   within them too. It goes with `query`, `query_as`, `query_scalar`, the macros, `QueryBuilder`, `raw_sql`, prepared
+//!   statements and streams, for every driver, and in functions that take `impl Executor` or are generic over
+//!   [`sqlx::Database`]. The pool is [watched](crate::pool) too.
+//! - [`Timed`] (to the global recorder) and [`Metrics::timed`](crate::Metrics::timed) wrap any executor for one query:
+//!   `.execute(Timed(&pool))`, `.fetch_one(Timed(&mut *tx))`.
+//! - [`TimedExt::timed`] (feature `db`, no driver) times any future that gives a `Result`, as the [`Operation`] that it is
+//!   told: tokio-postgres, diesel-async, a client of your own. [`Operation::start`] does so without a future.
+//!
+//! # In a program that has many queries
+//!
+//! Change the place where the pool is made, and the type's name where it is spelled out: `PgPool` becomes
+//! `TimedPool<Postgres>`, a [`TimedTransaction`] is what `begin` gives, and a function that asked for `&mut PgConnection`
+//! asks for `&mut TimedConnection<'_, Postgres>`. `use outrigger::db::TimedPgPool as PgPool` (feature `postgres`) spares even
+//! that. No query changes.
+//!
+//! Nothing here derefs to one of sqlx's types, so that nothing goes by untimed without being said so. That is:
+//! - [`TimedPool::pool`] and [`TimedConnection::untimed`], for whoever asks for sqlx's own types;
+//! - code that is generic over [`sqlx::Acquire`], the migrations of `Migrator::run(&pool)` among it: the trait gives the
+//!   bare connection away. The wait and the use are timed, the queries are not.
 //!
 //! # What it emits
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
-//! | `db_client_operation_duration_seconds` | histogram | `db_system_name`, `db_operation_name`, `db_collection_name` where the statement names one, `error_type` on failure |
+//! | `db_client_operation_duration_seconds` | histogram | `db_system_name`, `db_operation_name`, `db_collection_name` where the statement names one, `error_type` on failure; `db_namespace`, `db_role`, `db_shard` where they are set |
+//! | `db_client_response_returned_rows` | histogram | the same, without `error_type` |
 //!
-//! - `db_system_name`: `postgresql`, `mysql` (MariaDB too: the driver is one) or `sqlite`; `other_sql` for `Any`.
+//! - `db_system_name`: `postgresql`, `mysql`, `mariadb` or `sqlite`; `other_sql` for `Any`. The driver is one for MySQL
+//!   and MariaDB: a [`TimedPool`] asks its first connection for the version, [`TimedBy::mariadb`] has to be told.
 //! - `db_operation_name` and `db_collection_name`: the statement's verb and its first table, found by a scanner that
 //!   reads at most 8 KiB and keeps none of the values. A verb it does not know, and a table name that is not a plain
 //!   identifier of up to 64 bytes, is `_other`; a statement that reads from a subquery, a function or a `WITH` name has
-//!   no collection.
+//!   no collection. A prepared statement's preparation is `PREPARE`.
+//! - `BEGIN`, `COMMIT` and `ROLLBACK` of a [`TimedPool`]'s transactions, and `SAVEPOINT`, `RELEASE` and `ROLLBACK` of the
+//!   ones within. A transaction that is dropped is counted as a `ROLLBACK` then; sqlx sends it with the connection's next
+//!   statement, so that its time is not seen.
+//! - `db_namespace`: [`TimedPool::namespace`]; for Postgres (feature `postgres`) what the options of the pool say.
 //! - `error_type`: the code that the database gave (SQLSTATE for PostgreSQL and MySQL, the extended result code for
 //!   SQLite), or a kind of client-side failure: `pool_timeout`, `pool_closed`, `io`, `tls`, `protocol`, `decode`,
 //!   `encode`, `worker_crashed`, `cancelled` (dropped while waiting for the database), `panic`, `_OTHER`. `RowNotFound`
 //!   is an answer, not a failure.
+//! - Rows are those that the caller was given; who executes a statement wants none, and a query that failed counts none.
 //!
-//! Through `&pool`, the duration includes the wait for a connection: see [`pool`](crate::pool) for telling them apart.
-//! A stream ends when it yields its last row, or when it is dropped; rows are not waited for by the metric. `BEGIN`,
-//! `COMMIT` and `ROLLBACK` go past the executor and are not seen.
+//! Through a [`TimedPool`], the wait for a connection is in `db_client_connection_wait_time_seconds` and not in the
+//! operation's duration, unless the operation fails in it. Through `Timed(&pool)` the duration includes the wait. A stream
+//! ends when it yields its last row, or when it is dropped.
 //!
-//! # Limits and cost
+//! # Cost
 //!
-//! 1,000 label sets per [`Metrics`], then the collection `_other`, counted in `outrigger_series_dropped_total`. A call
-//! costs well below a microsecond and two allocations beside sqlx's own.
+//! A statement is scanned when its text is seen for the first time, and looked up by its text from then on: 1,024 texts are
+//! kept for each pool, and of those that go through [`Timed`] for each system, of at most 8 KiB each. A text that is not
+//! among them costs one to two microseconds and a few allocations.
+//!
+//! A known statement costs no allocation beyond sqlx's own: ours is one future where sqlx's provided methods are two or
+//! three in boxes. The project's gate holds what it costs in instructions.
+//!
+//! # Limits
+//!
+//! 1,000 label sets of each metric per [`Metrics`](crate::Metrics), then the collection `_other`, counted in
+//! `outrigger_series_dropped_total`. A namespace, role, shard or collection of more than 64 bytes is `_other`.
 //!
 #![doc = include_str!("findings.md")]
 
@@ -78,5 +120,7 @@ pub use self::operation::{Operation, Running, TimedExt, TimedFuture};
 #[cfg(feature = "postgres")]
 pub use self::plan::{PlanAdvice, PlanAdvisor};
 #[cfg(feature = "sqlx")]
-pub use self::sqlx::{Timed, TimedBy};
+pub use self::sqlx::{Timed, TimedBy, TimedConnection, TimedPool, TimedPoolConnection, TimedTransaction};
+#[cfg(feature = "postgres")]
+pub use self::sqlx::{TimedPgConnection, TimedPgPool, TimedPgTransaction};
 pub(crate) use self::statement::Statement;

@@ -88,6 +88,12 @@ impl Observation {
         output
     }
 
+    /// What was waited for so far is not the operation itself.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn forget_start(&mut self) {
+        self.start = None;
+    }
+
     /// So many rows came; none is a number too.
     pub(super) fn count_rows(&mut self, rows: usize) {
         *self.rows.get_or_insert_default() += u64::try_from(rows).unwrap_or(u64::MAX);

@@ -4,6 +4,9 @@
 //! (`FROM`, `INTO`, `UPDATE`, `TABLE`), at the same depth of parentheses. It borrows from the statement, reads at most
 //! [`SCAN_LIMIT`] bytes, and returns nothing that is not a plain identifier. Schemas are left out.
 
+#[cfg(test)]
+mod corpus;
+
 use outrigger_semconv::label;
 
 use super::tokens::{Dialect, Token, Tokens};

@@ -15,7 +15,7 @@ pub struct Held<C> {
 }
 
 impl<C> Held<C> {
-    pub(super) fn new(used: Use, connection: C) -> Self {
+    pub(crate) fn new(used: Use, connection: C) -> Self {
         Self { used, connection }
     }
 
@@ -26,7 +26,7 @@ impl<C> Held<C> {
     }
 
     #[cfg(feature = "sqlx")]
-    pub(super) fn into_parts(self) -> (C, Use) {
+    pub(crate) fn into_parts(self) -> (C, Use) {
         (self.connection, self.used)
     }
 

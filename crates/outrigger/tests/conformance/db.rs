@@ -2,11 +2,12 @@
 
 use futures_util::{FutureExt, TryStreamExt};
 use outrigger::Metrics;
+use outrigger::db::{ErrorType, Operation, TimedExt, TimedPool};
 use outrigger_semconv::{db, label, library};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArgumentsBuffer, SqlitePoolOptions, SqliteTypeInfo};
-use sqlx::{AssertSqlSafe, Encode, Executor, QueryBuilder, Sqlite, SqlitePool, Statement, Type};
+use sqlx::{Acquire, AssertSqlSafe, Encode, Executor, QueryBuilder, Sqlite, SqlitePool, Statement, Type};
 
 use crate::support::Page;
 
@@ -166,6 +167,181 @@ pub(crate) async fn a_cancelled_query_says_so(metrics: Metrics) {
     cancelled.push((label::ERROR_TYPE, "cancelled"));
     assert_eq!(page.count(&db::CLIENT_OPERATION_DURATION, &cancelled), 1);
     assert_eq!(page.total(&db::CLIENT_OPERATION_DURATION), 1, "{}", page.text());
+}
+
+/// What an existing program does with its pool, after the place where the pool is made has changed.
+pub(crate) async fn a_timed_pool_changes_no_query(metrics: Metrics) {
+    let pool = metrics.timed_pool("items", items().await).role("primary").shard("eu-1").namespace("shop");
+    sqlx::query("INSERT INTO items VALUES ($1, $2)").bind(4).bind("raft").execute(&pool).await.unwrap();
+    let select = "SELECT id, name FROM items ORDER BY id";
+    let one: Item = sqlx::query_as(select).fetch_one(&pool).await.unwrap();
+    assert_eq!(one.name, "paddle");
+    let all: Vec<Item> = sqlx::query_as(select).fetch_all(&pool).await.unwrap();
+    let streamed: Vec<Item> = sqlx::query_as(select).fetch(&pool).try_collect().await.unwrap();
+    assert_eq!((all.len(), &streamed), (4, &all));
+    assert_eq!(by_executor(&pool).await.unwrap(), 4);
+    assert_eq!(by_acquire(&pool).await.unwrap(), 4, "not timed: the trait gives the connection away");
+    let none: Option<Item> = sqlx::query_as("SELECT * FROM items WHERE id = 9").fetch_optional(&pool).await.unwrap();
+    assert_eq!(none, None);
+
+    let mut connection = pool.acquire().await.unwrap();
+    connection.ping().await.unwrap();
+    assert_eq!(by_executor(&mut *connection).await.unwrap(), 4);
+    assert_eq!(by_connection(&mut connection).await.unwrap(), 4);
+    let mut tx = connection.begin().await.unwrap();
+    sqlx::query("DELETE FROM items").execute(&mut *tx).await.unwrap();
+    let mut savepoint = tx.begin().await.unwrap();
+    assert_eq!(by_executor(&mut *savepoint).await.unwrap(), 0);
+    savepoint.commit().await.unwrap();
+    tx.begin().await.unwrap().rollback().await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(by_executor(&mut *connection).await.unwrap(), 4);
+    drop(connection);
+
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    in_transaction(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("DELETE FROM items").execute(&mut *tx).await.unwrap();
+    drop(tx);
+    assert_eq!(by_executor(&pool).await.unwrap(), 4, "rolled back");
+
+    let page = Page::of(&metrics);
+    let place = [(label::DB_NAMESPACE, "shop"), (label::DB_ROLE, "primary"), (label::DB_SHARD, "eu-1")];
+    let labels = |operation, collection: Option<&'static str>| {
+        let mut labels = vec![(label::DB_SYSTEM_NAME, "sqlite"), (label::DB_OPERATION_NAME, operation)];
+        labels.extend(place);
+        labels.extend(collection.map(|name| (label::DB_COLLECTION_NAME, name)));
+        labels
+    };
+    let counts = [
+        ("INSERT", Some("items"), 1),
+        ("SELECT", Some("items"), 10),
+        ("UPDATE", Some("items"), 1),
+        ("DELETE", Some("items"), 2),
+        ("BEGIN", None, 3),
+        ("COMMIT", None, 1),
+        ("ROLLBACK", None, 3),
+        ("SAVEPOINT", None, 2),
+        ("RELEASE", None, 1),
+    ];
+    for (operation, collection, count) in counts {
+        let labels = labels(operation, collection);
+        assert_eq!(page.count(&db::CLIENT_OPERATION_DURATION, &labels), count, "{operation}\n{}", page.text());
+    }
+    assert_eq!(page.total(&db::CLIENT_OPERATION_DURATION), 24, "{}", page.text());
+    let rows = page.histogram(&db::CLIENT_RESPONSE_RETURNED_ROWS, &labels("SELECT", Some("items"))).unwrap();
+    // One, four, four, none, and six counts.
+    assert_eq!((rows.count(), rows.sum), (10, Some(15.0)), "{}", page.text());
+    assert_eq!(page.total(&db::CLIENT_RESPONSE_RETURNED_ROWS), 10, "who executes wants no rows");
+
+    let name = [(label::DB_CLIENT_CONNECTION_POOL_NAME, "items")];
+    assert_eq!(page.count(&db::CLIENT_CONNECTION_WAIT_TIME, &name), 11, "{}", page.text());
+    assert_eq!(page.count(&db::CLIENT_CONNECTION_USE_TIME, &name), 11);
+    assert_eq!(page.number(&db::CLIENT_CONNECTION_PENDING_REQUESTS, &name), Some(0.0));
+}
+
+async fn by_executor<'e>(executor: impl sqlx::SqliteExecutor<'e>) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM items").fetch_one(executor).await
+}
+
+async fn by_acquire<'a>(source: impl Acquire<'a, Database = Sqlite>) -> sqlx::Result<i64> {
+    let mut connection = source.acquire().await?;
+    by_executor(&mut *connection).await
+}
+
+async fn by_connection(connection: &mut outrigger::db::TimedConnection<'_, Sqlite>) -> sqlx::Result<i64> {
+    by_executor(&mut *connection).await
+}
+
+async fn in_transaction(tx: &mut outrigger::db::TimedTransaction<'_, Sqlite>) -> sqlx::Result<()> {
+    sqlx::query("UPDATE items SET name = name").execute(&mut **tx).await?;
+    by_executor(&mut **tx).await.map(|_| ())
+}
+
+pub(crate) async fn a_timed_pool_tells_its_wait_from_its_queries(metrics: Metrics) {
+    let pool: TimedPool<Sqlite> = metrics.timed_pool("items", items().await);
+    let held = pool.acquire().await.unwrap();
+    assert!(sqlx::query("DELETE FROM items").execute(&pool).now_or_never().is_none());
+    drop(pool.execute("DELETE FROM items"));
+    tokio::time::pause();
+    assert!(matches!(sqlx::query("DELETE FROM items").execute(&pool).await, Err(sqlx::Error::PoolTimedOut)));
+    assert!(matches!(pool.begin().await, Err(sqlx::Error::PoolTimedOut)));
+    tokio::time::resume();
+    drop(held);
+    let stream = sqlx::query("SELECT * FROM items").fetch(&pool).try_next().await.unwrap();
+    assert!(stream.is_some());
+    let twice = sqlx::query("INSERT INTO items (id, name) VALUES (1, 'again')").execute(&pool).await;
+    assert!(twice.is_err());
+    pool.close().await;
+    assert!(pool.is_closed() && sqlx::query("DELETE FROM items").execute(&pool).await.is_err());
+
+    let page = Page::of(&metrics);
+    let cases = [
+        ("DELETE", Some("items"), Some("cancelled")),
+        ("DELETE", Some("items"), Some("pool_timeout")),
+        ("DELETE", Some("items"), Some("pool_closed")),
+        ("BEGIN", None, Some("pool_timeout")),
+        ("SELECT", Some("items"), None),
+        ("INSERT", Some("items"), Some("1555")),
+    ];
+    for (operation, collection, error) in cases {
+        let mut labels = vec![(label::DB_SYSTEM_NAME, "sqlite"), (label::DB_OPERATION_NAME, operation)];
+        labels.extend(collection.map(|name| (label::DB_COLLECTION_NAME, name)));
+        labels.extend(error.map(|error| (label::ERROR_TYPE, error)));
+        assert_eq!(page.count(&db::CLIENT_OPERATION_DURATION, &labels), 1, "{labels:?}\n{}", page.text());
+    }
+    assert_eq!(page.total(&db::CLIENT_OPERATION_DURATION), 6, "{}", page.text());
+}
+
+pub(crate) async fn futures_of_any_client_are_timed(metrics: Metrics) {
+    let get = Operation::new("redis", "GET").collection("session").role("replica");
+    let fine = || std::future::ready(Ok::<_, std::fmt::Error>(1));
+    let fails = || std::future::ready(Err::<u8, _>(std::fmt::Error));
+    assert_eq!(fine().timed_by(&metrics, &get).await, Ok(1));
+    assert!(fails().timed_by(&metrics, &get).await.is_err());
+    assert!(fails().timed_by(&metrics, &get).error_type(|_| Some(ErrorType::code("MOVED"))).await.is_err());
+    assert!(fails().timed_by(&metrics, &get).error_type(|_| None).await.is_err(), "a proper answer");
+    let waits = std::future::pending::<Result<(), ()>>();
+    assert!(waits.timed_by(&metrics, &get.named("SET")).now_or_never().is_none());
+    drop(fine().timed_by(&metrics, &get));
+    get.named("DEL").start(&metrics).finish(Some(ErrorType::IO));
+    drop(get.named("INCR").start(&metrics));
+    let panics =
+        std::future::poll_fn(|_| -> std::task::Poll<Result<(), ()>> { std::panic::resume_unwind(Box::new("a bug")) });
+    let panics = std::panic::AssertUnwindSafe(panics.timed_by(&metrics, &get.named("SCAN")));
+    assert!(panics.catch_unwind().await.is_err());
+    let sql = Operation::sql("postgresql", "SELECT * FROM users WHERE name = 'secret'");
+    sql.start(&metrics).finish_with_rows(3);
+
+    let page = Page::of(&metrics);
+    let cases = [
+        ("GET", None, 2),
+        ("GET", Some("_OTHER"), 1),
+        ("GET", Some("MOVED"), 1),
+        ("SET", Some("cancelled"), 1),
+        ("DEL", Some("io"), 1),
+        ("INCR", Some("cancelled"), 1),
+        ("SCAN", Some("panic"), 1),
+    ];
+    for (operation, error, count) in cases {
+        let mut labels = vec![
+            (label::DB_SYSTEM_NAME, "redis"),
+            (label::DB_OPERATION_NAME, operation),
+            (label::DB_COLLECTION_NAME, "session"),
+            (label::DB_ROLE, "replica"),
+        ];
+        labels.extend(error.map(|error| (label::ERROR_TYPE, error)));
+        assert_eq!(page.count(&db::CLIENT_OPERATION_DURATION, &labels), count, "{labels:?}\n{}", page.text());
+    }
+    let users = [
+        (label::DB_SYSTEM_NAME, "postgresql"),
+        (label::DB_OPERATION_NAME, "SELECT"),
+        (label::DB_COLLECTION_NAME, "users"),
+    ];
+    assert_eq!(page.count(&db::CLIENT_RESPONSE_RETURNED_ROWS, &users), 1);
+    assert!(!page.text().contains("secret"));
+    assert_eq!(page.total(&db::CLIENT_OPERATION_DURATION), 9);
 }
 
 /// One connection, so that there is one database, with three items.

@@ -65,7 +65,8 @@ macro_rules! recorders {
                 },
                 db::{
                     every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
-                    collections_are_capped, a_cancelled_query_says_so,
+                    collections_are_capped, a_cancelled_query_says_so, a_timed_pool_changes_no_query,
+                    a_timed_pool_tells_its_wait_from_its_queries, futures_of_any_client_are_timed,
                 },
                 db_findings::{slow_queries_are_counted, repeated_statements_are_counted_once_for_each_request},
                 cache::{

@@ -18,9 +18,12 @@ use sqlx::{Database, Either, Error};
 use super::error::error_type;
 use crate::db::observation::Observation;
 
-pub(super) type Done<DB> = <DB as Database>::QueryResult;
-pub(super) type Row<DB> = <DB as Database>::Row;
-pub(super) type Step<DB> = Either<Done<DB>, Row<DB>>;
+#[allow(unreachable_pub, reason = "it stands in the methods of a public bound")]
+pub type Done<DB> = <DB as Database>::QueryResult;
+#[allow(unreachable_pub, reason = "it stands in the methods of a public bound")]
+pub type Row<DB> = <DB as Database>::Row;
+#[allow(unreachable_pub, reason = "it stands in the methods of a public bound")]
+pub type Step<DB> = Either<Done<DB>, Row<DB>>;
 
 /// Takes the steps of a query until its end, and gives what they add up to.
 pub(super) struct Collected<'e, DB: Database, C> {

@@ -52,7 +52,7 @@ impl<X> TimedBy<X> {
 impl<'c, X: Executor<'c>> TimedBy<X> {
     fn begin_query<'q>(self, query: impl Execute<'q, X::Database>) -> (X, Taken<X::Database>, Observation) {
         let query = Taken::new(query);
-        let observation = via::observe(&self.metrics, self.way::<X::Database>(), query.text());
+        let observation = via::observe(&self.metrics, self.way::<X::Database>(), query.text.as_str());
         (self.executor, query, observation)
     }
 

@@ -12,8 +12,9 @@ use crate::db::statement::Way;
 
 /// A query whose parts have been taken out and put together again: `Execute::sql` consumes it, so that what the driver
 /// needs must be taken out first.
-pub(super) struct Taken<DB: Database> {
-    sql: SqlStr,
+#[allow(unreachable_pub, reason = "it stands in the methods of a public bound")]
+pub struct Taken<DB: Database> {
+    pub(super) text: SqlStr,
     statement: Option<DB::Statement>,
     arguments: Option<Result<Option<DB::Arguments>, BoxDynError>>,
     persistent: bool,
@@ -24,17 +25,13 @@ impl<DB: Database> Taken<DB> {
         let arguments = Some(query.take_arguments());
         let statement = query.statement().cloned();
         let persistent = query.persistent();
-        Self { sql: query.sql(), statement, arguments, persistent }
-    }
-
-    pub(super) fn text(&self) -> &str {
-        self.sql.as_str()
+        Self { text: query.sql(), statement, arguments, persistent }
     }
 }
 
 impl<DB: Database> Execute<'_, DB> for Taken<DB> {
     fn sql(self) -> SqlStr {
-        self.sql
+        self.text
     }
 
     fn statement(&self) -> Option<&DB::Statement> {
