@@ -79,8 +79,8 @@
 //! kept for each pool, and of those that go through [`Timed`] for each system, of at most 8 KiB each. A text that is not
 //! among them costs one to two microseconds and a few allocations.
 //!
-//! A known statement costs no allocation beyond sqlx's own: ours is one future where sqlx's provided methods are two or
-//! three in boxes. The project's gate holds what it costs in instructions.
+//! A known statement is one future of ours where sqlx's provided methods are two or three in boxes. `crates/bench-peers`
+//! counts it beside the bare pool: `cargo run --release -- queries`.
 //!
 //! # Limits
 //!
