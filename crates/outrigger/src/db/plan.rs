@@ -118,6 +118,28 @@ impl Metrics {
     }
 }
 
+impl super::TimedPool<sqlx::Postgres> {
+    /// Seeks advice on the slow statements of this pool alone, on a connection of it that is idle. Defaults to what
+    /// [`Metrics::plan_advice`] has set up, if anything.
+    ///
+    /// Call it within a Tokio runtime, where the pool is made:
+    ///
+    /// ```no_run
+    /// use outrigger::db::PlanAdvice;
+    ///
+    /// # async fn example(metrics: outrigger::Metrics) -> sqlx::Result<()> {
+    /// let pool = sqlx::PgPool::connect("postgres://localhost/shop").await?;
+    /// let pool = metrics.timed_pool("shop", pool).plan_advice(PlanAdvice::new());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn plan_advice(self, advice: PlanAdvice) -> Self {
+        let advisor = Advisor::start(self.recorder(), self.pool(), advice);
+        self.with_settings(|settings| settings.advisor = Some(advisor))
+    }
+}
+
 /// Keeps advice being sought; made by [`Metrics::plan_advice`].
 #[derive(Debug)]
 #[must_use = "advice is sought while this lives"]

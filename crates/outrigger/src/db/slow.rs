@@ -35,6 +35,17 @@ impl Metrics {
     }
 }
 
+#[cfg(feature = "sqlx")]
+impl<DB: sqlx::Database> super::TimedPool<DB> {
+    /// From which duration on an operation of this pool is slow, `None` for never. Defaults to what
+    /// [`Metrics::slow_queries`] says.
+    #[must_use]
+    pub fn slow_threshold(self, threshold: impl Into<Option<Duration>>) -> Self {
+        let seconds = seconds(threshold.into());
+        self.with_settings(|settings| settings.slow_seconds = Some(seconds))
+    }
+}
+
 /// A threshold as a number that a duration can be compared with.
 pub(super) fn seconds(threshold: Option<Duration>) -> f64 {
     threshold.map_or(f64::INFINITY, |threshold| threshold.as_secs_f64())

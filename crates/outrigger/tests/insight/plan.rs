@@ -242,3 +242,18 @@ async fn a_server_that_waits_or_dies_does_no_harm() {
     }
     run(&metrics, &pool, "SELECT 2").await;
 }
+
+#[tokio::test]
+async fn a_timed_pool_has_settings_of_its_own() {
+    let Some(server) = server().await else { return };
+    let metrics = impatient();
+    let pool = PgPool::connect(&server.url()).await.unwrap();
+    let patient = metrics.timed_pool("patient", pool.clone()).slow_threshold(None);
+    let pool = metrics.timed_pool("shop", pool).slow_threshold(Duration::ZERO).plan_advice(PlanAdvice::new());
+    let by_user = "SELECT * FROM orders WHERE user_id = 7";
+    sqlx::query(by_user).fetch_all(&patient).await.unwrap();
+    assert_eq!(Page::of(&metrics).sum(&db_findings::CLIENT_SLOW_QUERIES), 0.0);
+    sqlx::query(by_user).fetch_all(&pool).await.unwrap();
+    wait_for_page(&metrics, "advice", |page| findings(page, "missing_index", "orders") == 1.0).await;
+    assert_eq!(Page::of(&metrics).sum(&db_findings::CLIENT_SLOW_QUERIES), 1.0);
+}

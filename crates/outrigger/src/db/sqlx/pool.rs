@@ -111,8 +111,13 @@ impl<DB: Database> TimedPool<DB> {
         self.relabelled(|open| open.shard(shard.as_ref()))
     }
 
+    /// Where the metrics go.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn recorder(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
     /// The same pool with other settings of what is made of its operations.
-    #[allow(dead_code, reason = "the settings come with the parts that read them")]
     pub(crate) fn with_settings(self, change: impl FnOnce(&mut Settings)) -> Self {
         let Shared { watched, metrics, way, .. } = &*self.shared;
         let mut settings = Settings::clone(&way.settings);
