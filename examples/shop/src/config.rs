@@ -10,6 +10,7 @@ const EXAMPLES: &str = "Examples:
   shop --database shop.db                      keep users, carts and orders
   shop --database postgres://ada@localhost/shop --redis redis://localhost
   shop --listen 127.0.0.1:0                    a free port; the first line on stdout says which
+  shop --slow-query 20ms                       log what takes as long, by its shape
   shop --truth-file truth.jsonl                note when faults were on
   curl -X PUT 127.0.0.1:9464/faults/slow-dependency \\
        -d '{\"share\":0.5,\"strength_ms\":300,\"routes\":[\"/search\"]}'
@@ -40,6 +41,10 @@ pub(crate) struct Config {
     /// The most database connections
     #[arg(long, env = "SHOP_MAX_CONNECTIONS", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=100))]
     pub(crate) max_connections: u32,
+
+    /// A statement that takes as long is logged, and on Postgres its plan is looked at
+    #[arg(long, env = "SHOP_SLOW_QUERY", value_name = "DURATION", default_value = "100ms", value_parser = up_to_an_hour)]
+    pub(crate) slow_query: Duration,
 
     /// Append a JSON line here whenever a fault begins or ends
     #[arg(long, env = "SHOP_TRUTH_FILE", value_name = "FILE")]

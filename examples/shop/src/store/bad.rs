@@ -2,7 +2,6 @@
 
 use super::products::Listed;
 use super::{Database, Either, run};
-use outrigger::db::Timed;
 use std::time::Duration;
 
 /// What SQLite counts up to in a millisecond, on a machine of our days.
@@ -35,13 +34,13 @@ pub(crate) async fn slow(db: &Database, time: Duration) -> sqlx::Result<()> {
     match read.connection() {
         Either::Postgres(connection) => {
             let sleep = sqlx::query("SELECT pg_sleep($1)").bind(time.as_secs_f64());
-            sleep.execute(Timed(connection)).await?;
+            sleep.execute(connection).await?;
         }
         Either::Sqlite(connection) => {
             let steps = i64::try_from(time.as_millis()).unwrap_or(i64::MAX).saturating_mul(SQLITE_STEPS_PER_MS);
             let count = "WITH RECURSIVE steps (step) AS (SELECT 1 UNION ALL SELECT step + 1 FROM steps WHERE step < $1)
                  SELECT count(*) FROM steps";
-            sqlx::query(count).bind(steps).execute(Timed(connection)).await?;
+            sqlx::query(count).bind(steps).execute(connection).await?;
         }
     }
     Ok(())

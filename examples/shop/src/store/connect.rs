@@ -4,7 +4,7 @@ use super::temporary::TemporaryFolder;
 use super::{Database, Either, seed};
 use crate::config::Config;
 use outrigger::Metrics;
-use outrigger::pool::watch;
+use outrigger::db::PlanAdvice;
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -51,18 +51,20 @@ impl Database {
                 (Place::of_sqlite(file), Some(folder))
             }
         };
+        let mut advisor = None;
         let pool = match place.options {
             Either::Sqlite(options) => {
                 let pool = pool(config, &place.name, tuned(options), &SQLITE).await?;
-                Either::Sqlite(watch(metrics, "shop", &pool))
+                Either::Sqlite(metrics.timed_pool("shop", pool))
             }
             Either::Postgres(options) => {
                 let options = options.statement_cache_capacity(STATEMENT_CACHE);
                 let pool = pool(config, &place.name, options, &POSTGRES).await?;
-                Either::Postgres(watch(metrics, "shop", &pool))
+                advisor = Some(Arc::new(metrics.plan_advice(&pool, PlanAdvice::new())));
+                Either::Postgres(metrics.timed_pool("shop", pool))
             }
         };
-        let database = Self { pool, writer: Arc::default() };
+        let database = Self { pool, writer: Arc::default(), _advisor: advisor };
         seed::fill(&database).await.map_err(|source| OpenError::Connect(place.name, source))?;
         Ok((database, folder))
     }

@@ -18,9 +18,8 @@ mod seed;
 mod temporary;
 pub(crate) mod users;
 
-use outrigger::pool::{Held, WatchedPool, WatchedTransaction};
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection};
+use outrigger::db::{PlanAdvisor, TimedConnection, TimedPool, TimedPoolConnection, TimedTransaction};
+use sqlx::{Postgres, Sqlite};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, MutexGuard};
@@ -38,21 +37,26 @@ pub(crate) enum Either<S, P> {
 /// A cheap handle on the database.
 #[derive(Clone)]
 pub(crate) struct Database {
-    pool: Either<WatchedPool<Sqlite>, WatchedPool<Postgres>>,
+    pool: Either<TimedPool<Sqlite>, TimedPool<Postgres>>,
     /// Whose turn it is to write to SQLite.
     writer: Arc<Mutex<()>>,
+    /// Looks at the plans of Postgres' slow statements.
+    _advisor: Option<Arc<PlanAdvisor>>,
 }
+
+/// What a statement runs on.
+type Connection<'a> = Either<&'a mut TimedConnection<'static, Sqlite>, &'a mut TimedConnection<'static, Postgres>>;
 
 /// A connection to read with.
 pub(crate) struct Read {
-    connection: Either<Held<PoolConnection<Sqlite>>, Held<PoolConnection<Postgres>>>,
+    connection: Either<TimedPoolConnection<Sqlite>, TimedPoolConnection<Postgres>>,
 }
 
 /// A transaction, until it is committed or dropped, which rolls it back. On SQLite it is the only one that writes; on
 /// Postgres, those who must not meet lock rows.
 pub(crate) struct Write<'a> {
     // Dropped before the turn is passed on.
-    transaction: Either<WatchedTransaction<Sqlite>, WatchedTransaction<Postgres>>,
+    transaction: Either<TimedTransaction<'static, Sqlite>, TimedTransaction<'static, Postgres>>,
     _turn: Option<MutexGuard<'a, ()>>,
 }
 
@@ -60,14 +64,8 @@ pub(crate) struct Write<'a> {
 macro_rules! run {
     ($on:expr, |$executor:ident| $query:expr) => {
         match $on.connection() {
-            $crate::store::Either::Sqlite(connection) => {
-                let $executor = ::outrigger::db::Timed(connection);
-                $query
-            }
-            $crate::store::Either::Postgres(connection) => {
-                let $executor = ::outrigger::db::Timed(connection);
-                $query
-            }
+            $crate::store::Either::Sqlite($executor) => $query,
+            $crate::store::Either::Postgres($executor) => $query,
         }
     };
 }
@@ -110,8 +108,8 @@ impl Database {
     pub(crate) async fn close(&self) {
         let closed = async {
             match &self.pool {
-                Either::Sqlite(pool) => pool.pool().close().await,
-                Either::Postgres(pool) => pool.pool().close().await,
+                Either::Sqlite(pool) => pool.close().await,
+                Either::Postgres(pool) => pool.close().await,
             }
         };
         if tokio::time::timeout(LAST_CONNECTIONS, closed).await.is_err() {
@@ -129,7 +127,7 @@ impl Database {
 }
 
 impl Read {
-    fn connection(&mut self) -> Either<&mut SqliteConnection, &mut PgConnection> {
+    fn connection(&mut self) -> Connection<'_> {
         match &mut self.connection {
             Either::Sqlite(connection) => Either::Sqlite(connection),
             Either::Postgres(connection) => Either::Postgres(connection),
@@ -145,7 +143,7 @@ impl Write<'_> {
         }
     }
 
-    fn connection(&mut self) -> Either<&mut SqliteConnection, &mut PgConnection> {
+    fn connection(&mut self) -> Connection<'_> {
         match &mut self.transaction {
             Either::Sqlite(transaction) => Either::Sqlite(transaction),
             Either::Postgres(transaction) => Either::Postgres(transaction),
@@ -163,7 +161,7 @@ impl Write<'_> {
     /// Keeps other transactions off what `statement` locks, which on SQLite none could touch anyway.
     async fn lock(&mut self, statement: &'static str, of: i64) -> sqlx::Result<()> {
         if let Either::Postgres(connection) = self.connection() {
-            sqlx::query(statement).bind(of).execute(outrigger::db::Timed(connection)).await?;
+            sqlx::query(statement).bind(of).execute(connection).await?;
         }
         Ok(())
     }

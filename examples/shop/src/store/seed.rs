@@ -2,7 +2,6 @@
 
 use super::{Database, Either, Write, now_ms, run};
 use fastrand::Rng;
-use outrigger::db::Timed;
 use serde::Serialize;
 
 pub(crate) const PRODUCTS: usize = 10_000;
@@ -41,7 +40,7 @@ pub(crate) async fn fill(db: &Database) -> sqlx::Result<()> {
     let mut write = db.write().await?;
     if let Either::Postgres(connection) = write.connection() {
         // Another shop may start on the same database.
-        sqlx::query("LOCK TABLE products IN EXCLUSIVE MODE").execute(Timed(connection)).await?;
+        sqlx::query("LOCK TABLE products IN EXCLUSIVE MODE").execute(connection).await?;
     }
     let filled = "SELECT EXISTS (SELECT 1 FROM products)";
     let filled: bool = run!(write, |db| sqlx::query_scalar(filled).fetch_one(db).await)?;
@@ -120,7 +119,7 @@ async fn insert_past_orders(write: &mut Write<'_>, past: &[PastOrder]) -> sqlx::
         for taken in
             ["SELECT setval('users_id_seq', max(id)) FROM users", "SELECT setval('orders_id_seq', max(id)) FROM orders"]
         {
-            sqlx::query(taken).execute(Timed(&mut *connection)).await?;
+            sqlx::query(taken).execute(&mut *connection).await?;
         }
     }
     Ok(())
