@@ -61,7 +61,8 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     // (2) Watch the runtime that all of this runs on.
     metrics.watch_runtime();
 
-    // (3) Time all that goes through the pool and (4) look at the plans of what is slow: see `store`. (5) Count the caches' hits and misses: see `catalog`.
+    // (3) Time all that goes through the pool and (4) look at the plans of what is slow: see `store`.
+    // (5) Count the caches' hits and misses, and time Redis: see `catalog`.
     // (6) Count background work and how it ends, and guard what it depends on: see `workers`.
     let (db, folder) = tokio::select! {
         opened = Database::open(config, &metrics) => opened?,

@@ -51,7 +51,6 @@ impl Database {
                 (Place::of_sqlite(file), Some(folder))
             }
         };
-        let mut advisor = None;
         let pool = match place.options {
             Either::Sqlite(options) => {
                 let pool = pool(config, &place.name, tuned(options), &SQLITE).await?;
@@ -60,11 +59,11 @@ impl Database {
             Either::Postgres(options) => {
                 let options = options.statement_cache_capacity(STATEMENT_CACHE);
                 let pool = pool(config, &place.name, options, &POSTGRES).await?;
-                advisor = Some(Arc::new(metrics.plan_advice(&pool, PlanAdvice::new())));
-                Either::Postgres(metrics.timed_pool("shop", pool))
+                // And what is slow there has its plan looked at.
+                Either::Postgres(metrics.timed_pool("shop", pool).plan_advice(PlanAdvice::new()))
             }
         };
-        let database = Self { pool, writer: Arc::default(), _advisor: advisor };
+        let database = Self { pool, writer: Arc::default() };
         seed::fill(&database).await.map_err(|source| OpenError::Connect(place.name, source))?;
         Ok((database, folder))
     }

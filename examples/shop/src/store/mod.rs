@@ -18,7 +18,7 @@ mod seed;
 mod temporary;
 pub(crate) mod users;
 
-use outrigger::db::{PlanAdvisor, TimedConnection, TimedPool, TimedPoolConnection, TimedTransaction};
+use outrigger::db::{TimedConnection, TimedPool, TimedPoolConnection, TimedTransaction};
 use sqlx::{Postgres, Sqlite};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,8 +40,6 @@ pub(crate) struct Database {
     pool: Either<TimedPool<Sqlite>, TimedPool<Postgres>>,
     /// Whose turn it is to write to SQLite.
     writer: Arc<Mutex<()>>,
-    /// Looks at the plans of Postgres' slow statements.
-    _advisor: Option<Arc<PlanAdvisor>>,
 }
 
 /// What a statement runs on.

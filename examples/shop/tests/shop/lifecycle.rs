@@ -69,6 +69,15 @@ fn what_cannot_begin_names_the_flag() {
 }
 
 #[test]
+fn a_profile_is_to_be_had_on_the_admin_listener() {
+    let shop = Shop::start();
+    let profile = shop.admin_send("GET", "/debug/pprof/profile?seconds=1", None);
+    assert_eq!(profile.status, 200, "{}", profile.text());
+    assert!(profile.body.starts_with(&[0x1f, 0x8b]), "compressed by gzip");
+    assert_eq!(shop.get("/debug/pprof/profile").status, 404);
+}
+
+#[test]
 fn help_shows_examples() {
     for binary in [env!("CARGO_BIN_EXE_shop"), env!("CARGO_BIN_EXE_load")] {
         let finished = Program::new(binary).arg("--help").run(PATIENCE);
