@@ -13,7 +13,7 @@ use crate::metrics::register_gauge;
 ///
 /// let build = BuildInfo::new(env!("CARGO_PKG_VERSION"))
 ///     .revision(option_env!("GIT_REVISION").unwrap_or_default()) // set where the program is built
-///     .rust_version(env!("CARGO_PKG_RUST_VERSION"));
+///     .rust_version(option_env!("RUSTC_VERSION").unwrap_or_default());
 /// outrigger::Metrics::global().build_info(&build);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

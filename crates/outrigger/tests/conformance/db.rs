@@ -216,7 +216,7 @@ pub(crate) async fn a_timed_pool_changes_no_query(metrics: Metrics) {
     };
     let counts = [
         ("INSERT", Some("items"), 1),
-        ("SELECT", Some("items"), 10),
+        ("SELECT", Some("items"), 11),
         ("UPDATE", Some("items"), 1),
         ("DELETE", Some("items"), 2),
         ("BEGIN", None, 3),
@@ -229,11 +229,11 @@ pub(crate) async fn a_timed_pool_changes_no_query(metrics: Metrics) {
         let labels = labels(operation, collection);
         assert_eq!(page.count(&db::CLIENT_OPERATION_DURATION, &labels), count, "{operation}\n{}", page.text());
     }
-    assert_eq!(page.total(&db::CLIENT_OPERATION_DURATION), 24, "{}", page.text());
+    assert_eq!(page.total(&db::CLIENT_OPERATION_DURATION), 25, "{}", page.text());
     let rows = page.histogram(&db::CLIENT_RESPONSE_RETURNED_ROWS, &labels("SELECT", Some("items"))).unwrap();
-    // One, four, four, none, and six counts.
-    assert_eq!((rows.count(), rows.sum), (10, Some(15.0)), "{}", page.text());
-    assert_eq!(page.total(&db::CLIENT_RESPONSE_RETURNED_ROWS), 10, "who executes wants no rows");
+    // One, four, four, none, and seven counts.
+    assert_eq!((rows.count(), rows.sum), (11, Some(16.0)), "{}", page.text());
+    assert_eq!(page.total(&db::CLIENT_RESPONSE_RETURNED_ROWS), 11, "who executes wants no rows");
 
     let name = [(label::DB_CLIENT_CONNECTION_POOL_NAME, "items")];
     assert_eq!(page.count(&db::CLIENT_CONNECTION_WAIT_TIME, &name), 11, "{}", page.text());
