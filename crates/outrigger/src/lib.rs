@@ -127,7 +127,7 @@ pub mod http;
 #[cfg(any(feature = "exporter", feature = "recorder"))]
 mod install;
 mod late;
-#[cfg(any(feature = "db", feature = "http"))]
+#[cfg(any(feature = "db", feature = "http", feature = "task"))]
 mod log_limit;
 #[cfg(any(feature = "client", feature = "http"))]
 mod message;

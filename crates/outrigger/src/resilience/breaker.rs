@@ -30,7 +30,7 @@ pub struct BreakerSettings {
 impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
-            failure_ratio: 0.5,
+            failure_ratio: FAILURE_RATIO,
             minimum_calls: 20,
             window: Duration::from_secs(10),
             open_for: Duration::from_secs(10),
@@ -39,11 +39,14 @@ impl Default for BreakerSettings {
     }
 }
 
+const FAILURE_RATIO: f64 = 0.5;
+
 impl BreakerSettings {
-    /// The share of calls, between 0 and 1, whose failure opens it. Defaults to 0.5.
+    /// The share of calls, between 0 and 1, whose failure opens it. What lies outside counts as the nearer of the two, and
+    /// what is no number as the default; with 0, one failure is enough once there were calls to judge by. Defaults to 0.5.
     #[must_use]
     pub const fn failure_ratio(mut self, ratio: f64) -> Self {
-        self.failure_ratio = ratio;
+        self.failure_ratio = if ratio.is_nan() { FAILURE_RATIO } else { ratio.clamp(0.0, 1.0) };
         self
     }
 
@@ -176,11 +179,16 @@ impl<C> Breaker<C> {
     }
 
     fn admit(&self) -> Option<Permit<C>> {
-        let ticket = self.shared.change(|machine, now| machine.admit(now));
-        if ticket.is_none() {
+        let permit = self.permit();
+        if permit.is_none() {
             self.shared.dependency.calls(Verdict::Rejected).increment(1);
         }
-        Some(Permit { shared: Arc::clone(&self.shared), ticket: Some(ticket?) })
+        permit
+    }
+
+    fn permit(&self) -> Option<Permit<C>> {
+        let ticket = self.shared.change(|machine, now| machine.admit(now))?;
+        Some(Permit { shared: Arc::clone(&self.shared), ticket: Some(ticket) })
     }
 
     fn would_admit(&self) -> bool {
@@ -326,8 +334,9 @@ impl<S, C> Layer<S> for BreakerLayer<C> {
 
 /// A service behind a breaker. Its error becomes a boxed one: [`Rejected`] where the breaker did not let the call in.
 ///
-/// It is ready at once while the breaker is open, however long the service itself would take, so that callers learn of it
-/// at once.
+/// Who asks while the breaker is open finds it ready at once, however long the service itself would take, and learns of it
+/// at once. Who was waiting for the service when the breaker opened, through another clone, goes on waiting until the service
+/// is ready or has failed: put a limit on that wait where the service itself has none.
 pub struct BreakerService<S, C = OnError> {
     inner: S,
     breaker: Breaker<C>,
@@ -363,8 +372,9 @@ where
         }
         let ready = ready!(self.inner.poll_ready(context));
         if let Err(error) = ready {
-            // A service that cannot even become ready has failed as one that cannot answer.
-            if let Some(mut permit) = self.breaker.admit() {
+            // A service that cannot even become ready has failed as one that cannot answer; where the breaker has no place
+            // for it by now, it is no call and nothing was rejected.
+            if let Some(mut permit) = self.breaker.permit() {
                 permit.judged(true);
             }
             return Poll::Ready(Err(error.into()));

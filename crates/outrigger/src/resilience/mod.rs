@@ -12,7 +12,8 @@
 //!     let payments = metrics.dependency("payments");
 //!     let breaker = payments.breaker(BreakerSettings::default());
 //!
-//!     // As tower layers, the outermost first: each attempt has its timeout, and the breaker sees each attempt.
+//!     // As tower layers, the outermost first: each attempt has its timeout, and the breaker sees each attempt. What the
+//!     // breaker rejects is not tried again.
 //!     let client = ServiceBuilder::new()
 //!         .layer(RetryLayer::new(payments.retry(RetrySettings::default())))
 //!         .layer(breaker.layer())
@@ -34,7 +35,7 @@
 //! | metric | kind | from |
 //! |---|---|---|
 //! | `resilience_timeouts_total` | counter | [`Dependency::timeout`], [`TimeoutLayer`] |
-//! | `resilience_retries_total` | counter | [`RetryPolicy`]: attempts after the first |
+//! | `resilience_retries_total` | counter | [`RetryPolicy`]: attempts after the first, each as it begins |
 //! | `resilience_retries_exhausted_total` | counter, `reason` = `attempts`, `budget` | [`RetryPolicy`]: calls that failed and were not tried again, though their failure was of that kind |
 //! | `resilience_breaker_state` | gauge, 1 for the `breaker_state` that it is in, of `closed`, `open`, `half_open`, 0 for the others | [`Breaker`] |
 //! | `resilience_breaker_transitions_total` | counter, `breaker_state`: the new one | [`Breaker`] |
@@ -65,8 +66,8 @@ use std::sync::Arc;
 pub use self::breaker::{
     Breaker, BreakerFuture, BreakerLayer, BreakerService, BreakerSettings, CallError, Rejected, State,
 };
-pub use self::classify::{Classify, OnError};
-pub use self::retry::{RetryPolicy, RetrySettings};
+pub use self::classify::{Classify, OnError, UnlessRejected};
+pub use self::retry::{RetryDelay, RetryPolicy, RetrySettings};
 pub(crate) use self::series::Series;
 pub use self::timeout::{TimeoutFuture, TimeoutLayer, TimeoutService};
 pub use crate::backoff::Backoff;

@@ -37,13 +37,17 @@
 //! | `task_retries_total` | counter | [`retry`](Task::retry), each attempt after the first |
 //! | `task_queue_depth`, `task_queue_oldest_age_seconds` | gauges | [`consume`](Task::consume), [`watch_queue`](Task::watch_queue), where the queue can tell |
 //! | `task_lateness_seconds` | histogram | [`every`](Task::every): from when a run was due to when it began |
-//! | `task_ticks_missed_total` | counter | [`every`](Task::every): times that passed while the run before lasted |
+//! | `task_ticks_missed_total` | counter | [`every`](Task::every): times that passed while the run before lasted, or while it paused after a panic |
 //!
 //! A run is a **success** or a **failure** by what it returns: see [`Outcome`]. Dropped or aborted before its end it is
 //! **cancelled**, and a panic is told from that. A spawned run begins with the spawn, any other at its first poll.
 //!
 //! The `error_type` of a `Result` is the name of its error's type, such as `shop::MailError`, as OpenTelemetry has it for
 //! languages with exceptions; [`run_with`](Task::run_with) gives a finer one.
+//!
+//! Where the runs' outputs come back to nobody, with [`every`](Task::every) and [`consume`](Task::consume), each failure is
+//! logged by that name, as a warning, ten a second at the most. The error itself is logged by whoever knows how, in the job
+//! or in the closure of [`start_with`](Periodic::start_with) and [`consume_with`](Task::consume_with).
 //!
 //! # Cost
 //!
@@ -56,6 +60,7 @@
 //! `outrigger_series_dropped_total`. A name is one that the code gives, never a user's.
 
 mod caught;
+mod failure_log;
 mod outcome;
 mod periodic;
 mod queue;

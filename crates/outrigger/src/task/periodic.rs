@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::caught::Caught;
+use super::failure_log::FailureLog;
 use super::{Backoff, Outcome, Task};
 
 impl Task {
@@ -35,6 +36,9 @@ impl Task {
     }
 }
 
+/// Tokio leaves out no times where a tick is no later than this: it catches up then.
+const SKIPS_FROM: Duration = Duration::from_millis(5);
+
 /// The shortest period.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -58,7 +62,7 @@ impl Periodic {
         self
     }
 
-    /// What becomes of the times that passed while a run lasted. Defaults to [`MissedTickBehavior::Skip`]: one run at
+    /// What becomes of the times that passed while a run lasted, or while it paused after a panic. Defaults to [`MissedTickBehavior::Skip`]: one run at
     /// once, the rest left out and counted, and then at the old times again.
     pub const fn missed(mut self, missed: MissedTickBehavior) -> Self {
         self.missed = missed;
@@ -72,7 +76,8 @@ impl Periodic {
         self
     }
 
-    /// Starts it. A failure or a panic of one run is counted and logged, and the next run comes.
+    /// Starts it. A failure or a panic of one run is counted and logged, and the next run comes. Of a failure only its name
+    /// is known here: see [`start_with`](Self::start_with).
     ///
     /// # Panics
     /// Outside a Tokio runtime, as [`tokio::spawn`].
@@ -80,16 +85,45 @@ impl Periodic {
     where
         F: Future<Output: Outcome + Send> + Send + 'static,
     {
+        self.start_with(job, |output: &F::Output| output.failure())
+    }
+
+    /// Like [`start`](Self::start), for any output: the closure names its failure, out of a small set, or says `None`, as
+    /// with [`Task::run_with`]. It sees what nobody else will, and can log it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # async fn example(metrics: outrigger::Metrics) {
+    /// # async fn clean_up() -> std::io::Result<()> { Ok(()) }
+    /// let job = metrics.task("clean_up").every(Duration::from_secs(60)).start_with(clean_up, |result| {
+    ///     let error = result.as_ref().err()?;
+    ///     tracing::warn!(%error, "the clean-up failed");
+    ///     Some("io")
+    /// });
+    /// # job.stop().await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime, as [`tokio::spawn`].
+    pub fn start_with<F, C>(self, job: impl FnMut() -> F + Send + 'static, failure: C) -> Job
+    where
+        F: Future<Output: Send> + Send + 'static,
+        C: Fn(&F::Output) -> Option<&'static str> + Send + Sync + 'static,
+    {
         let (stop, stopped) = oneshot::channel();
         // Known from now on, at zero.
         self.task.ticks_missed().increment(0);
-        Job { stop, running: tokio::spawn(self.run(job, stopped)) }
+        Job { stop, running: tokio::spawn(self.run(job, failure, stopped)) }
     }
 
-    async fn run<F>(self, mut job: impl FnMut() -> F + Send, stopped: oneshot::Receiver<()>)
+    async fn run<F, C>(self, mut job: impl FnMut() -> F + Send, failure: C, stopped: oneshot::Receiver<()>)
     where
-        F: Future<Output: Outcome>,
+        F: Future,
+        C: Fn(&F::Output) -> Option<&'static str>,
     {
+        let log = FailureLog::default();
+        let judge = |output: &F::Output| log.of(&self.task, failure(output));
         // A handle that is dropped leaves the job alone.
         let mut stopped = pin!(async {
             if stopped.await.is_err() {
@@ -108,7 +142,7 @@ impl Periodic {
             };
             self.begins(due.elapsed());
             // The call of the closure is part of the run, and of what may panic.
-            if (Caught { future: self.task.run(async { job().await }) }).await.is_ok() {
+            if (Caught { future: self.task.run_with(async { job().await }, &judge) }).await.is_ok() {
                 panics = 0;
                 continue;
             }
@@ -125,7 +159,7 @@ impl Periodic {
 
     fn begins(&self, late: Duration) {
         self.task.lateness().record(late.as_secs_f64());
-        if self.missed == MissedTickBehavior::Skip {
+        if self.missed == MissedTickBehavior::Skip && late > SKIPS_FROM {
             let missed = late.as_nanos() / self.period.as_nanos();
             self.task.ticks_missed().increment(u64::try_from(missed).unwrap_or(u64::MAX));
         }

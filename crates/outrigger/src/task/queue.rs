@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::caught::Caught;
+use super::failure_log::FailureLog;
 use super::{Outcome, Task};
 
 /// How often [`Task::consume`] looks at its queue, also while an item is worked on.
@@ -76,34 +77,50 @@ impl<T: Send> Queue for mpsc::UnboundedReceiver<T> {
 
 impl Task {
     /// Takes one item after the other and runs a future for each, until the queue ends. Each is a run of this task; a
-    /// failure or a panic of one is counted, and the next one is taken.
+    /// failure or a panic of one is counted and logged, and the next one is taken. Of a failure only its name is known here:
+    /// see [`consume_with`](Self::consume_with).
     ///
     /// The queue is looked at with each item and each second. Where several consumers share a name, give the queue to
     /// [`watch_queue`](Self::watch_queue) and count the items by [`run`](Self::run): they would overwrite each other's
     /// depth here.
-    pub async fn consume<Q, F>(&self, mut queue: Q, mut handle: impl FnMut(Q::Item) -> F)
+    ///
+    /// When the queue ends, its gauges go to zero. Where this is dropped or aborted before, they stay as they are: nobody
+    /// takes what waits.
+    pub async fn consume<Q, F>(&self, queue: Q, handle: impl FnMut(Q::Item) -> F)
     where
         Q: Queue,
         F: Future<Output: Outcome>,
     {
-        let gauges = Gauges { task: self };
+        self.consume_with(queue, handle, |output: &F::Output| output.failure()).await;
+    }
+
+    /// Like [`consume`](Self::consume), for any output: the closure names its failure, out of a small set, or says `None`, as
+    /// with [`run_with`](Self::run_with). It sees what nobody else will, and can log it.
+    pub async fn consume_with<Q, F, C>(&self, mut queue: Q, mut handle: impl FnMut(Q::Item) -> F, failure: C)
+    where
+        Q: Queue,
+        F: Future,
+        C: Fn(&F::Output) -> Option<&'static str>,
+    {
+        let log = FailureLog::default();
+        let judge = |output: &F::Output| log.of(self, failure(output));
         let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            gauges.set(queue.state());
+            self.show_queue(queue.state());
             let item = tokio::select! {
                 item = queue.next() => item,
                 _ = ticks.tick() => continue,
             };
-            let Some(item) = item else { return };
+            let Some(item) = item else { return self.queue_gone() };
             // The call of the closure is part of the run, and of what may panic.
-            let mut run = pin!(Caught { future: self.run(async { handle(item).await }) });
+            let mut run = pin!(Caught { future: self.run_with(async { handle(item).await }, &judge) });
             loop {
-                gauges.set(queue.state());
+                self.show_queue(queue.state());
                 tokio::select! {
                     ended = &mut run => {
                         if ended.is_err() {
-                            tracing::error!(task = self.name(), "an item of the queue made its task panic");
+                            log.panic(self, "an item of the queue made its task panic");
                         }
                         break;
                     }
@@ -114,7 +131,8 @@ impl Task {
     }
 
     /// Looks at a queue that lives elsewhere, in a channel or in a server, now and then. It ends with the drop of what is
-    /// returned; the gauges then go to zero. A look that takes long delays the next.
+    /// returned; the gauges then go to zero. A look that takes long delays the next. One that panics is logged, and leaves
+    /// the gauges as they are until the next.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -139,17 +157,34 @@ impl Task {
         let task = self.clone();
         let (stop, mut stopped) = oneshot::channel();
         tokio::spawn(async move {
-            let gauges = Gauges { task: &task };
+            let log = FailureLog::default();
             let mut ticks = tokio::time::interval(every.max(SHORTEST));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
+                let looked = async {
+                    ticks.tick().await;
+                    Caught { future: async { look().await } }.await
+                };
                 tokio::select! {
-                    _ = &mut stopped => return,
-                    state = async { ticks.tick().await; look().await } => gauges.set(state),
+                    biased;
+                    _ = &mut stopped => return task.queue_gone(),
+                    looked = looked => match looked {
+                        Ok(state) => task.show_queue(state),
+                        Err(_) => log.panic(&task, "a look at the queue panicked; there will be another"),
+                    },
                 }
             }
         });
         QueueWatch { _stop: stop }
+    }
+
+    fn show_queue(&self, state: QueueState) {
+        if let Some(depth) = state.depth {
+            self.queue_depth().set(f64::from(u32::try_from(depth).unwrap_or(u32::MAX)));
+        }
+        if let Some(age) = state.oldest_age {
+            self.queue_oldest_age().set(age.as_secs_f64());
+        }
     }
 }
 
@@ -165,27 +200,5 @@ pub struct QueueWatch {
 impl fmt::Debug for QueueWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueueWatch").finish_non_exhaustive()
-    }
-}
-
-/// Of a queue; at zero when nobody looks any more.
-struct Gauges<'a> {
-    task: &'a Task,
-}
-
-impl Gauges<'_> {
-    fn set(&self, state: QueueState) {
-        if let Some(depth) = state.depth {
-            self.task.queue_depth().set(f64::from(u32::try_from(depth).unwrap_or(u32::MAX)));
-        }
-        if let Some(age) = state.oldest_age {
-            self.task.queue_oldest_age().set(age.as_secs_f64());
-        }
-    }
-}
-
-impl Drop for Gauges<'_> {
-    fn drop(&mut self) {
-        self.task.queue_gone();
     }
 }

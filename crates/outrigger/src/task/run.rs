@@ -143,10 +143,11 @@ impl<F: Future, C: Judge<F::Output>> Future for Run<F, C> {
         }
         running.place = Place::Polled;
         let polled = this.future.poll(context);
-        running.place = Place::Waiting;
         if let Poll::Ready(output) = &polled {
+            // What judges is the caller's, and may panic too.
             running.end(this.judge.failure(output).map_or(Ending::Success, Ending::Failure));
         }
+        running.place = Place::Waiting;
         polled
     }
 }

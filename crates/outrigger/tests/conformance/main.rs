@@ -83,13 +83,16 @@ macro_rules! recorders {
                 resilience::{
                     timeouts_are_counted, retries_are_counted_and_bounded, a_breaker_opens_and_closes_again,
                     a_breaker_round_a_service_keeps_to_towers_contract, a_response_may_be_a_failure,
-                    a_client_of_hyper_util_is_protected,
+                    a_client_of_hyper_util_is_protected, what_a_breaker_rejects_is_not_tried_again,
+                    a_retry_counts_when_it_is_made, what_does_not_become_ready_is_not_rejected, a_ratio_is_between_0_and_1,
                 },
                 task::{
                     outcomes_are_told_apart, runs_without_a_future_are_counted, a_panic_elsewhere_is_a_cancellation,
                     retries_are_bounded_and_counted, a_queue_is_consumed_whatever_its_items_do,
                     a_queue_elsewhere_is_looked_at, a_periodic_job_is_late_where_its_runs_are_long,
-                    a_panic_does_not_end_the_schedule, kinds_of_failure_are_capped,
+                    a_panic_does_not_end_the_schedule, kinds_of_failure_are_capped, what_judges_may_panic,
+                    a_look_that_panics_is_not_the_last, a_queue_that_is_left_is_not_empty,
+                    failures_are_logged_and_seen_by_whoever_asks, a_tick_that_is_caught_up_is_not_missed,
                 },
             }
         })+

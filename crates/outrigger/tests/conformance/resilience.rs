@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Ready, pending, ready};
 use std::io::{Error, ErrorKind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::task::{Context, Poll};
@@ -127,6 +128,65 @@ pub(crate) async fn retries_are_counted_and_bounded(metrics: Metrics) {
     assert_eq!(odd.call(|| ready(Ok(tries.fetch_add(1, SeqCst) + 1))).await, Ok(2));
 }
 
+/// An error with another inside.
+#[derive(Debug, thiserror::Error)]
+#[error("the payment failed")]
+struct Failed(#[source] Rejected);
+
+pub(crate) async fn what_a_breaker_rejects_is_not_tried_again(metrics: Metrics) {
+    tokio::time::pause();
+    let payments = metrics.dependency("payments");
+    let breaker = payments.breaker(settings());
+    for _ in 0..4 {
+        fail(&breaker).await;
+    }
+    let policy = payments.retry(RetrySettings::default());
+    let client = ServiceBuilder::new()
+        .layer(RetryLayer::new(policy.clone()))
+        .layer(breaker.layer())
+        .layer(payments.timeout_layer(LIMIT))
+        .service(service_fn(|(): ()| ready(Ok::<_, Error>(()))));
+    let rejected = client.oneshot(()).now_or_never().expect("at once").expect_err("it is open");
+    assert!(rejected.is::<Rejected>());
+    let page = Page::of(&metrics);
+    assert_eq!((number(&page, &resilience::RETRIES), calls(&page, "rejected")), (Some(0.0), Some(1.0)));
+
+    // By itself, and inside another.
+    let rejected = *rejected.downcast::<Rejected>().expect("it is one");
+    let made = AtomicU32::new(0);
+    let count = || {
+        made.fetch_add(1, SeqCst);
+    };
+    assert!(policy.call(|| ready(Err::<(), _>(rejected.clone())).inspect(|_| count())).await.is_err());
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+    let inside = || ready(Err::<(), Boxed>(Failed(rejected.clone()).into())).inspect(|_| count());
+    assert!(policy.call(inside).await.is_err());
+    assert_eq!(made.load(SeqCst), 2);
+    // Another error that is boxed is tried again.
+    let other = || ready(Err::<(), Boxed>(refused().into())).inspect(|_| count());
+    assert!(policy.call(other).await.is_err());
+    assert_eq!(made.load(SeqCst), 5);
+    let page = Page::of(&metrics);
+    let exhausted = page.number(&resilience::RETRIES_EXHAUSTED, &[NAME, (label::REASON, "attempts")]);
+    assert_eq!((number(&page, &resilience::RETRIES), exhausted), (Some(2.0), Some(1.0)));
+}
+
+pub(crate) async fn a_retry_counts_when_it_is_made(metrics: Metrics) {
+    tokio::time::pause();
+    let payments = metrics.dependency("payments");
+    let policy = payments.retry(RetrySettings::default().attempts(2).budget(0.0));
+    let failing = || ready(Err::<(), _>(refused()));
+    // Given up while it waits, it is neither made nor paid for.
+    for _ in 0..20 {
+        assert!(policy.call(failing).now_or_never().is_none());
+    }
+    assert_eq!(number(&Page::of(&metrics), &resilience::RETRIES), Some(0.0));
+    for _ in 0..20 {
+        assert!(policy.call(failing).await.is_err());
+    }
+    assert_eq!(number(&Page::of(&metrics), &resilience::RETRIES), Some(10.0));
+}
+
 pub(crate) async fn a_breaker_opens_and_closes_again(metrics: Metrics) {
     tokio::time::pause();
     let breaker = metrics.dependency("payments").breaker(settings());
@@ -236,6 +296,59 @@ pub(crate) async fn a_breaker_round_a_service_keeps_to_towers_contract(metrics: 
     assert!(service.ready().await.expect("it still is").call(true).await.is_ok());
     let page = Page::of(&metrics);
     assert_eq!((calls(&page, "rejected"), calls(&page, "success")), (Some(3.0), Some(3.0)));
+}
+
+/// Takes both places of a breaker that is half open, and fails to become ready.
+struct TakesThePlaces {
+    breaker: Breaker,
+    probes: Vec<Pin<Box<dyn Future<Output = Result<(), CallError<Error>>>>>>,
+}
+
+impl Service<()> for TakesThePlaces {
+    type Response = ();
+    type Error = Error;
+    type Future = Ready<Result<(), Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        for _ in 0..2 {
+            let breaker = self.breaker.clone();
+            let mut probe = Box::pin(async move { breaker.call(pending::<Result<(), Error>>()).await });
+            assert!(probe.as_mut().poll(context).is_pending());
+            self.probes.push(probe);
+        }
+        Poll::Ready(Err(refused()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        ready(Ok(()))
+    }
+}
+
+pub(crate) async fn what_does_not_become_ready_is_not_rejected(metrics: Metrics) {
+    tokio::time::pause();
+    let breaker = metrics.dependency("payments").breaker(settings());
+    for _ in 0..4 {
+        fail(&breaker).await;
+    }
+    sleep(Duration::from_secs(10)).await;
+    let mut service = breaker.layer().layer(TakesThePlaces { breaker: breaker.clone(), probes: Vec::new() });
+    assert!(service.ready().await.is_err());
+    assert_eq!((breaker.state(), calls(&Page::of(&metrics), "rejected")), (State::HalfOpen, Some(0.0)));
+}
+
+pub(crate) async fn a_ratio_is_between_0_and_1(metrics: Metrics) {
+    // Of four calls: how many failures open it, at the most.
+    for (ratio, failures) in [(7.0, 4), (f64::NAN, 2), (-1.0, 1), (f64::INFINITY, 4)] {
+        let breaker = metrics.dependency("payments").breaker(settings().failure_ratio(ratio));
+        for _ in failures..4 {
+            assert!(succeed(&breaker).await);
+        }
+        for _ in 0..failures {
+            assert_eq!(breaker.state(), State::Closed, "{ratio}");
+            fail(&breaker).await;
+        }
+        assert_eq!(breaker.state(), State::Open, "{ratio}");
+    }
 }
 
 pub(crate) async fn a_response_may_be_a_failure(metrics: Metrics) {

@@ -1,8 +1,8 @@
 //! Background task metrics.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -285,4 +285,116 @@ pub(crate) async fn kinds_of_failure_are_capped(metrics: Metrics) {
     assert_eq!(page.total(&task::DURATION), 1_010);
     assert!(page.series(&task::DURATION).len() < 1_100);
     assert_eq!(page.number(&library::SERIES_DROPPED, &[(label::METRIC, task::DURATION.name)]), Some(10.0));
+}
+
+pub(crate) async fn what_judges_may_panic(metrics: Metrics) {
+    let mailer = metrics.task("mailer");
+    let judged = tokio::spawn(mailer.run_with(async { 7 }, |_| panic!("on purpose")));
+    assert!(judged.await.is_err());
+    let page = Page::of(&metrics);
+    assert_eq!((ended(&page, "panic", ""), ended(&page, "cancelled", "")), (1, 0));
+}
+
+pub(crate) async fn a_look_that_panics_is_not_the_last(metrics: Metrics) {
+    tokio::time::pause();
+    let looks = Arc::new(AtomicU32::new(0));
+    let look = {
+        let looks = Arc::clone(&looks);
+        move || {
+            let number = looks.fetch_add(1, SeqCst);
+            assert!(number != 1, "on purpose, before there is a future");
+            async move {
+                assert!(number != 2, "on purpose, in the future");
+                QueueState::default().depth(if number == 0 { 7 } else { 8 })
+            }
+        }
+    };
+    let watch = metrics.task("mailer").watch_queue(Duration::from_secs(1), look);
+    for (looked, depth) in [(1, 7.0), (2, 7.0), (3, 7.0), (4, 8.0)] {
+        settle().await;
+        assert_eq!((looks.load(SeqCst), number(&Page::of(&metrics), &task::QUEUE_DEPTH)), (looked, Some(depth)));
+        sleep(Duration::from_secs(1) - MOMENT).await;
+    }
+    drop(watch);
+    settle().await;
+    assert_eq!(number(&Page::of(&metrics), &task::QUEUE_DEPTH), Some(0.0));
+}
+
+pub(crate) async fn a_queue_that_is_left_is_not_empty(metrics: Metrics) {
+    tokio::time::pause();
+    let (sender, receiver) = mpsc::channel(10);
+    for item in 0..5 {
+        sender.send(item).await.expect("there is room");
+    }
+    let mailer = metrics.task("mailer");
+    let consumer = tokio::spawn(async move { mailer.consume(receiver, |_: u32| pending::<()>()).await });
+    settle().await;
+    assert_eq!(number(&Page::of(&metrics), &task::QUEUE_DEPTH), Some(4.0));
+    consumer.abort();
+    assert!(consumer.await.is_err());
+    assert_eq!(number(&Page::of(&metrics), &task::QUEUE_DEPTH), Some(4.0), "nobody takes them any more");
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panics with it").extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) async fn failures_are_logged_and_seen_by_whoever_asks(metrics: Metrics) {
+    tokio::time::pause();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logged_here = tracing::subscriber::set_default(subscriber);
+    let lines = || {
+        let text = std::mem::take(&mut *log.0.lock().expect("nobody panics with it"));
+        String::from_utf8(text).expect("it is text").lines().filter(|line| line.contains("failed")).count()
+    };
+
+    let (sender, receiver) = mpsc::channel(1_000);
+    for item in 0..1_000 {
+        sender.try_send(item).expect("there is room");
+    }
+    drop(sender);
+    let mailer = metrics.task("mailer");
+    mailer.consume(receiver, |_: u32| async { Err::<(), _>(MailError) }).await;
+    // Ten a second, of a clock that cannot be paused.
+    assert!((10..1_000).contains(&lines()));
+    assert_eq!(ended(&Page::of(&metrics), "failure", ERROR), 1_000);
+
+    let seen = Arc::new(AtomicU32::new(0));
+    let count = {
+        let seen = Arc::clone(&seen);
+        move |sent: &Result<(), MailError>| sent.is_err().then(|| seen.fetch_add(1, SeqCst)).map(|_| "no_paper")
+    };
+    let job = mailer.every(Duration::from_secs(1)).start_with(|| async { Err(MailError) }, count);
+    settle().await;
+    job.stop().await;
+    let page = Page::of(&metrics);
+    assert_eq!((ended(&page, "failure", "no_paper"), seen.load(SeqCst), lines()), (1, 1, 1));
+}
+
+pub(crate) async fn a_tick_that_is_caught_up_is_not_missed(metrics: Metrics) {
+    tokio::time::pause();
+    let period = Duration::from_millis(1);
+    let job = metrics.task("mailer").every(period).start(move || sleep(period * 3));
+    // The first is late by 2 ms at its end, the next by 4 and so on, until Tokio leaves times out.
+    sleep(Duration::from_millis(5)).await;
+    assert_eq!(number(&Page::of(&metrics), &task::TICKS_MISSED), Some(0.0));
+    sleep(Duration::from_secs(1)).await;
+    job.stop().await;
+    let page = Page::of(&metrics);
+    let (missed, made) = (number(&page, &task::TICKS_MISSED), page.count(&task::LATENESS, &[NAME]));
+    let times = missed.expect("some") + f64::from(u32::try_from(made).expect("not so many"));
+    assert!((990.0..=1_010.0).contains(&times), "each time is either missed or made: {times}");
 }

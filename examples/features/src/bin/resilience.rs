@@ -27,7 +27,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(amount)
     });
 
-    // The outermost first: each attempt has its timeout, and the breaker sees each attempt.
+    // The outermost first: each attempt has its timeout, and the breaker sees each attempt. What it rejects is not tried
+    // again.
     let client = ServiceBuilder::new()
         .layer(RetryLayer::new(payments.retry(RetrySettings::default())))
         .layer(breaker.layer())
