@@ -35,7 +35,7 @@ pub const ADMIN_BIND_FAILURES: Metric = metric(
     "Times the admin listener could not be bound; the service goes on without it.",
 );
 
-/// Requests that the admin listener refused for want of its token.
+/// Requests that the admin listener refused for want of its token, and wrong tokens that were sent to its probes.
 pub const ADMIN_UNAUTHORIZED: Metric = metric(
     "outrigger.admin.unauthorized",
     "outrigger_admin_unauthorized_total",
@@ -43,7 +43,7 @@ pub const ADMIN_UNAUTHORIZED: Metric = metric(
     Unit::One,
     &[],
     Library,
-    "Requests to the admin listener that were refused because they did not carry its token.",
+    "Requests to the admin listener that were refused for want of its token, or sent a wrong one to a probe.",
 );
 
 /// What the service's own checks said last.

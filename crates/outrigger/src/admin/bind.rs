@@ -1,13 +1,14 @@
 //! Finding the address and binding it, without ever failing the service.
 
 use std::env;
+use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
 use outrigger_semconv::library;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -17,29 +18,65 @@ use super::{AdminListener, serve};
 use crate::Metrics;
 use crate::metrics::register_counter;
 
-/// Where to listen: an address, or why there is none.
-pub(super) struct Address(Result<SocketAddr, String>);
+/// Where to listen, or why that cannot be read.
+pub(super) struct Address(Result<Place, String>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Socket(SocketAddr),
+    /// `host:port`, whose addresses are looked up at each attempt: a resolver may be down when a machine starts.
+    Name(String),
+}
 
 impl Address {
     /// The caller's choice, else the environment's, else the default.
     pub(super) fn chosen(given: Option<SocketAddr>) -> Self {
         match given {
-            Some(address) => Self(Ok(address)),
+            Some(address) => Self(Ok(Place::Socket(address))),
             None => Self::from_variable(env::var_os(VARIABLE).map(|value| value.to_string_lossy().into_owned())),
         }
     }
 
     fn from_variable(value: Option<String>) -> Self {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
-            return Self(Ok(DEFAULT));
+            return Self(Ok(Place::Socket(DEFAULT)));
         };
-        let unreadable = |why: String| {
-            format!("{VARIABLE}={value:?} is no address to listen on ({why}): write host:port, such as {DEFAULT}")
-        };
-        Self(match value.to_socket_addrs() {
-            Ok(mut addresses) => addresses.next().ok_or_else(|| unreadable("the host has no address".to_owned())),
-            Err(error) => Err(unreadable(error.to_string())),
+        if let Ok(address) = value.parse() {
+            return Self(Ok(Place::Socket(address)));
+        }
+        let is_name =
+            value.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        Self(if is_name {
+            Ok(Place::Name(value))
+        } else {
+            Err(format!("{VARIABLE}={value:?} is no address to listen on: write host:port, such as {DEFAULT}"))
         })
+    }
+}
+
+impl Place {
+    async fn bind(&self) -> io::Result<TcpListener> {
+        let name = match self {
+            Self::Socket(address) => return bind(*address),
+            Self::Name(name) => name,
+        };
+        let mut last = io::Error::other("the host has no address");
+        for address in lookup_host(name).await? {
+            match bind(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
     }
 }
 
@@ -55,10 +92,15 @@ pub(super) fn serve(metrics: Metrics, address: Address, served: Served, sender: 
     count_failure(&metrics, 0);
 
     let failed = match (address.0, Handle::try_current()) {
-        (Ok(address), Ok(runtime)) => {
-            // The first try is made here, so that the port is known to the caller at once.
-            let first = bind(address).inspect(|listener| announce(listener, &bound_sender, served.has_token));
-            runtime.spawn(run(metrics, address, first, served, bound_sender, sender.subscribe()));
+        (Ok(place), Ok(runtime)) => {
+            // The first try is made here, so that the port is known to the caller at once. A name has to be waited for.
+            let first = match &place {
+                Place::Socket(address) => {
+                    Some(bind(*address).inspect(|listener| announce(listener, &bound_sender, served.has_token)))
+                }
+                Place::Name(_) => None,
+            };
+            runtime.spawn(run(metrics, place, first, served, bound_sender, sender.subscribe()));
             return AdminListener::new(bound, sender);
         }
         (Err(unreadable), _) => unreadable,
@@ -72,16 +114,22 @@ pub(super) fn serve(metrics: Metrics, address: Address, served: Served, sender: 
 /// Serves once the address can be bound; returns when told to stop.
 async fn run(
     metrics: Metrics,
-    address: SocketAddr,
-    first: io::Result<TcpListener>,
+    place: Place,
+    mut first: Option<io::Result<TcpListener>>,
     served: Served,
     // Gone when this has ended, which is how the end is told.
     bound: watch::Sender<Option<SocketAddr>>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut attempt = first;
     let mut pause = FIRST_PAUSE;
     let listener = loop {
+        let attempt = match first.take() {
+            Some(first) => first,
+            None => tokio::select! {
+                attempt = place.bind() => attempt,
+                () = phase::reached(&mut phase, Phase::Stopping) => return,
+            },
+        };
         let error = match attempt {
             Ok(listener) => break listener,
             Err(error) => error,
@@ -89,7 +137,7 @@ async fn run(
         count_failure(&metrics, 1);
         tracing::error!(
             error = &error as &dyn std::error::Error,
-            %address,
+            address = %place,
             "the admin listener could not bind; the service goes on and it tries again in {pause:?}. \
              Free the port, or set {VARIABLE} to another address"
         );
@@ -98,7 +146,6 @@ async fn run(
             () = phase::reached(&mut phase, Phase::Stopping) => return,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
-        attempt = bind(address);
     };
     announce(&listener, &bound, served.has_token);
     serve::serve(listener, served.router, phase).await;
@@ -148,13 +195,26 @@ mod tests {
     #[test]
     fn the_variable_is_read_or_the_error_says_how_to_write_it() {
         let address = |value: Option<&str>| Address::from_variable(value.map(str::to_owned)).0;
-        assert_eq!(address(None), Ok(DEFAULT));
-        assert_eq!(address(Some("")), Ok(DEFAULT));
-        assert_eq!(address(Some("127.0.0.1:0")), Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
-        assert_eq!(address(Some("[::1]:9464")).map(|address| address.port()), Ok(9464));
-        for bad in ["9464", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:70000"] {
+        let socket = |text: &str| Ok(Place::Socket(text.parse().unwrap()));
+        assert_eq!(address(None), Ok(Place::Socket(DEFAULT)));
+        assert_eq!(address(Some("")), Ok(Place::Socket(DEFAULT)));
+        assert_eq!(address(Some("127.0.0.1:0")), socket("127.0.0.1:0"));
+        assert_eq!(address(Some("[::1]:9464")), socket("[::1]:9464"));
+        // Whether there is such a host is asked later.
+        assert_eq!(address(Some("nowhere.invalid:1")), Ok(Place::Name("nowhere.invalid:1".to_owned())));
+        for bad in ["9464", ":9464", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:70000"] {
             let error = address(Some(bad)).unwrap_err();
             assert!(error.contains(VARIABLE) && error.contains(bad) && error.contains("host:port"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_without_holding_up_the_caller() {
+        let address = Address::from_variable(Some("localhost:0".to_owned()));
+        let served = Served { router: Router::new(), has_token: true };
+        let listener = serve(Metrics::default(), address, served, watch::channel(Phase::Serving).0);
+        assert_eq!(listener.local_addr(), None, "nothing has run yet on this thread");
+        assert!(listener.bound().await.is_some_and(|address| address.ip().is_loopback()));
+        listener.shutdown().await;
     }
 }

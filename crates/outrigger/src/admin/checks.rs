@@ -10,7 +10,7 @@ use ::metrics::Label;
 use outrigger_semconv::{Metric, label, library};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{self, Instant};
 
 use crate::Metrics;
 use crate::metrics::{register_counter, register_gauge};
@@ -21,7 +21,8 @@ pub(super) struct Check {
     run: Box<dyn Fn() -> Running + Send + Sync>,
     /// So that the log tells changes and not each answer.
     was_up: AtomicBool,
-    last: Mutex<Option<AbortHandle>>,
+    /// The last run, and when it began.
+    last: Mutex<Option<(AbortHandle, Instant)>>,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
@@ -49,27 +50,30 @@ impl Check {
         &self.name
     }
 
-    /// In a task of its own, so that one that panics or holds its thread is its own loss. `None` while the last one goes on.
-    fn start(self: &Arc<Self>) -> Option<Started> {
+    /// In a task of its own, so that one that panics or holds its thread is its own loss. While the last one
+    /// goes on, none is begun: for how long it has.
+    fn start(self: &Arc<Self>) -> Result<Started, Duration> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_some_and(|last| !last.is_finished()) {
-            return None;
+        if let Some((_, begun)) = last.as_ref().filter(|(last, _)| !last.is_finished()) {
+            return Err(begun.elapsed());
         }
         let check = Arc::clone(self);
         let started = tokio::spawn(async move {
             let begun = Instant::now();
             ((check.run)().await, begun.elapsed())
         });
-        *last = Some(started.abort_handle());
-        Some(Started(started))
+        *last = Some((started.abort_handle(), Instant::now()));
+        Ok(Started(started))
     }
 
     /// How it went, and after how long.
-    async fn outcome(started: Option<Started>, begun: Instant, timeout: Duration) -> (Outcome, Duration) {
-        let Some(mut started) = started else {
-            return (Outcome::Stuck, Duration::ZERO);
+    async fn outcome(started: Result<Started, Duration>, begun: Instant, timeout: Duration) -> (Outcome, Duration) {
+        let mut started = match started {
+            Ok(started) => started,
+            Err(so_far) => return (Outcome::Stuck, so_far),
         };
-        match timeout_at(begun + timeout, &mut started.0).await {
+        // What is left of it, as `begun + timeout` may be beyond what an instant can say.
+        match time::timeout(timeout.saturating_sub(begun.elapsed()), &mut started.0).await {
             Ok(Ok((Ok(()), took))) => (Outcome::Up, took),
             Ok(Ok((Err(error), took))) => (Outcome::Failed(chain(&*error)), took),
             Ok(Err(_)) => (Outcome::Panicked, begun.elapsed()),

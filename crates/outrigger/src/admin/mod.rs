@@ -54,7 +54,7 @@
 //!
 //! A setting in the program overrides the variable. **It never stops the service**: an address that is taken is logged,
 //! counted in `outrigger_admin_bind_failures_total`, and tried again after 1 to 30 seconds until it is free; an address
-//! that cannot be read is logged and counted once.
+//! that cannot be read is logged and counted once. The variable's host may be a name, which is looked up at each attempt.
 //!
 //! # Who may read it
 //!
@@ -64,7 +64,8 @@
 //! With a token, a request without it gets a 401 with `WWW-Authenticate: Bearer` and is counted in
 //! `outrigger_admin_unauthorized_total`. Tokens are compared in constant time. A token that is empty, as
 //! `OUTRIGGER_ADMIN_TOKEN=` is, or that no header can carry, is an error in the log, and then nobody is let through. Only the
-//! two probes stay open, because an orchestrator has no token to send. The listener speaks no TLS: a token that crosses a
+//! two probes stay open, because an orchestrator has no token to send; a wrong token that is sent to them is counted all the
+//! same. The listener speaks no TLS: a token that crosses a
 //! network wants a proxy or a mesh that does. Prometheus sends one with
 //! `authorization: { credentials_file: /run/secrets/outrigger }` in its scrape configuration.
 //!
@@ -93,7 +94,7 @@
 //! | `outrigger_check_up` | gauge | `check`, `probe` (`readiness`, `liveness`) | 1 when the check succeeded last, else 0 |
 //! | `outrigger_check_duration_seconds` | gauge | the same | how long it took |
 //! | `outrigger_admin_bind_failures_total` | counter | | attempts to bind that failed |
-//! | `outrigger_admin_unauthorized_total` | counter | | requests without the token |
+//! | `outrigger_admin_unauthorized_total` | counter | | requests without the token; at the probes, with a wrong one |
 //!
 //! A scrape runs the checks too, if nobody else did within the last second, and does not wait for them: without any probe,
 //! the gauges are one scrape behind. The first 64 checks of each probe have gauges; what the others say is counted in
@@ -129,8 +130,10 @@
 //!
 //! # Limits
 //!
-//! 64 connections at a time, and more wait to be accepted; ten seconds for a request's headers; five minutes for a
-//! connection. The page of our recorder is made and sent in pieces of at most 64 KiB, as fast as the client reads it, and
+//! 64 connections at a time, and more wait to be accepted: probes too, which share them with everybody else. An address that
+//! others reach wants a network policy or a proxy that keeps the crowd away, as those who wait for nothing but an answer
+//! can keep a probe waiting. Ten seconds for a request's headers; five minutes for a connection, and ninety seconds more
+//! for the answer that is under way then. The page of our recorder is made and sent in pieces of at most 64 KiB, as fast as the client reads it, and
 //! is nowhere as a whole; a client that leaves takes the rest with it. Collectors run before, on Tokio's blocking pool,
 //! and so is a page rendered that is made by a function of yours, or by the exporter. What panics in there costs that page:
 //! the answer is a 500, and the log says why. Of a check's name 100 characters are kept, of its failure 500.
@@ -323,6 +326,7 @@ impl Admin {
             liveness: Checks::new(&metrics, "liveness", timeout, liveness),
             phase,
             token: token.clone(),
+            metrics: metrics.clone(),
         };
         let watch = from_fn_with_state((metrics.clone(), probes.clone()), scrape::watch);
         #[cfg(feature = "profile")]

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::checks::{Checks, Report};
 use super::phase::{self, Phase};
-use super::token::Token;
+use super::token::{self, Token};
+use crate::Metrics;
 
 #[derive(Clone)]
 pub(super) struct Probes {
@@ -19,6 +20,7 @@ pub(super) struct Probes {
     pub(super) liveness: Arc<Checks>,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) token: Token,
+    pub(super) metrics: Metrics,
 }
 
 impl Probes {
@@ -27,6 +29,15 @@ impl Probes {
         self.readiness.refresh();
         self.liveness.refresh();
     }
+
+    /// Whether the request shows the token. A wrong one is counted, since the answer tells it from the right one.
+    fn is_trusted(&self, headers: &HeaderMap) -> bool {
+        let is_shown = self.token.is_shown(headers);
+        if !is_shown && !self.token.is_none() && headers.contains_key(header::AUTHORIZATION) {
+            token::count_refused(&self.metrics, 1);
+        }
+        is_shown
+    }
 }
 
 pub(super) fn routes(probes: Probes) -> Router {
@@ -34,18 +45,18 @@ pub(super) fn routes(probes: Probes) -> Router {
 }
 
 async fn healthy(State(probes): State<Probes>, headers: HeaderMap) -> Response {
+    let is_trusted = probes.is_trusted(&headers);
     let report = probes.liveness.report().await;
-    answer(report.as_deref(), "healthy", "not healthy", probes.token.is_shown(&headers))
+    answer(report.as_deref(), "healthy", "not healthy", is_trusted)
 }
 
 async fn ready(State(mut probes): State<Probes>, headers: HeaderMap) -> Response {
+    let is_trusted = probes.is_trusted(&headers);
     tokio::select! {
         // First: what the checks say does not count any more.
         biased;
         () = phase::reached(&mut probes.phase, Phase::Draining) => plain(false, "not ready\nshutting down\n".to_owned()),
-        report = probes.readiness.report() => {
-            answer(report.as_deref(), "ready", "not ready", probes.token.is_shown(&headers))
-        }
+        report = probes.readiness.report() => answer(report.as_deref(), "ready", "not ready", is_trusted),
     }
 }
 

@@ -57,27 +57,28 @@ async fn serve_connection(stream: TcpStream, router: Router, mut phase: watch::R
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER_BYTES);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
-    let enough = async {
-        tokio::select! {
-            () = sleep(LIFETIME) => {}
-            () = phase::reached(&mut phase, Phase::Stopping) => {}
-        }
-    };
     // A client's errors are the client's: there is nobody to tell.
-    let done = tokio::select! {
-        _ = connection.as_mut() => true,
-        () = enough => false,
-    };
-    if !done {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(GRACE, connection).await;
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = sleep(LIFETIME) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = sleep(LAST_ANSWER) => return,
+                () = phase::reached(&mut phase, Phase::Stopping) => {}
+            }
+        }
+        () = phase::reached(&mut phase, Phase::Stopping) => connection.as_mut().graceful_shutdown(),
     }
+    let _ = timeout(GRACE, connection).await;
 }
 
 const CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client that does not read its answer holds a place for no longer than this.
+/// After this, a connection ends with the answer that is under way.
 const LIFETIME: Duration = Duration::from_secs(300);
+/// For that answer, a profile of a minute for one. A client that does not read it holds its place no longer.
+const LAST_ANSWER: Duration = Duration::from_secs(90);
 const GRACE: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const BUFFER_BYTES: usize = 64 * 1024;

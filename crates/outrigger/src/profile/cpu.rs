@@ -29,14 +29,16 @@ impl Sampling {
     pub(super) fn start(query: Query, turn: Turn, metrics: &Metrics) -> Result<Self, ProfileError> {
         warm_up()?;
         let rate = query.rate(available_parallelism().map_or(1, NonZero::get));
-        let guard = ProfilerGuardBuilder::default().frequency(rate.cast_signed()).build()?;
+        let guard = build(rate.cast_signed())?;
         Ok(Self(Some(Held { guard, _active: Active::new(metrics), turn })))
     }
 
     /// Ends it, and makes the answer. It blocks for as long as names take to be found: tens of milliseconds, as a rule.
     pub(super) fn finish(mut self, form: Form) -> Result<Vec<u8>, ProfileError> {
-        let Some(Held { guard, _active: active, turn }) = self.0.take() else { return Ok(Vec::new()) };
-        let samples = guard.report().build_unresolved()?;
+        let Some(held) = self.0.take() else { return Ok(Vec::new()) };
+        // Whole until here, so that what fails or panics drops it in the order of its fields.
+        let samples = held.guard.report().build_unresolved()?;
+        let Held { guard, _active: active, turn } = held;
         // Sampling has ended before the costly half begins; the turn is kept, as answers take memory while they are made.
         drop((guard, active));
         let report = named(samples);
@@ -76,13 +78,32 @@ fn named(samples: UnresolvedReport) -> Report {
 pub(super) fn warm_up() -> Result<(), ProfileError> {
     static READY: AtomicBool = AtomicBool::new(false);
     if !READY.load(Relaxed) {
-        let guard = ProfilerGuardBuilder::default().frequency(NO_TIMER).build()?;
+        let guard = build(NO_TIMER)?;
         raise(Signal::SIGPROF).map_err(|error| ProfileError::Failed(error.to_string()))?;
         drop(guard);
         READY.store(true, Relaxed);
     }
     Ok(())
 }
+
+/// Starts pprof; whoever calls it has the turn.
+fn build(rate: i32) -> Result<ProfilerGuard<'static>, ProfileError> {
+    /// One of ours was built before, and is dropped by now: the turn is given back after it.
+    static BUILT: AtomicBool = AtomicBool::new(false);
+    match ProfilerGuardBuilder::default().frequency(rate).build() {
+        Ok(guard) => {
+            BUILT.store(true, Relaxed);
+            Ok(guard)
+        }
+        // Dropped, a guard makes a file for the next one. Where it cannot, pprof takes itself to be running for ever.
+        Err(pprof::Error::Running) if BUILT.load(Relaxed) => Err(ProfileError::Failed(NOT_STOPPED.to_owned())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const NOT_STOPPED: &str = "the profiler still runs: either the program takes a profile with pprof itself, or the last \
+     profile could make no file in the folder for temporary files, which TMPDIR names, and none will be taken until the \
+     program starts again with a folder that is writable and descriptors to spare";
 
 /// The kernel refuses a negative interval, and pprof does without the timer then.
 const NO_TIMER: i32 = -1;

@@ -4,10 +4,12 @@ use jemalloc_pprof::PROF_CTL;
 use tikv_jemalloc_ctl::profiling;
 
 use super::ProfileError;
+use super::outcome::Active;
 use super::turn::Turn;
+use crate::Metrics;
 
 /// What the heap holds now, in pprof's protobuf, compressed.
-pub(super) async fn profile(turn: Turn) -> Result<Vec<u8>, ProfileError> {
+pub(super) async fn profile(turn: Turn, metrics: &Metrics) -> Result<Vec<u8>, ProfileError> {
     // Asked first, since the control below panics when jemalloc was built without profiling.
     if !profiling::prof::read().is_ok_and(|on| on) {
         return Err(ProfileError::Unsupported(WITHOUT_PROFILING));
@@ -17,10 +19,11 @@ pub(super) async fn profile(turn: Turn) -> Result<Vec<u8>, ProfileError> {
     if !control.activated() {
         return Err(ProfileError::Unsupported(INACTIVE));
     }
+    let active = Active::new(metrics);
     // Some hundred milliseconds, a file in between.
     let dumped = tokio::task::spawn_blocking(move || {
         let dumped = control.dump_pprof();
-        drop(turn);
+        drop((active, turn));
         dumped
     });
     match dumped.await {

@@ -86,8 +86,13 @@
 //!   is made, so this bounds memory at 60 MB; programs have a few hundred.
 //! - Samples beyond 16,000 distinct stacks go to a file in the folder for temporary files, which has to be writable.
 //! - Code that was loaded after the first profile (`dlopen`) is not walked through.
-//! - The profiler owns `SIGPROF`. A program that uses the signal, or takes profiles with `pprof` itself, is not in
-//!   its way as long as both do not run at once: then the answer here is the 429.
+//! - Each profile makes such files, the last of them for the next profile. When one cannot be made (no folder, no
+//!   descriptor), no more profiles are taken until the program starts again: requests get a 500, and the log says why.
+//! - The profiler owns `SIGPROF`. The first profile, or [`warm_up`], takes the place of a handler of the program's own,
+//!   which does not come back: between profiles the signal is ignored. A program that uses the signal has to do without
+//!   these profiles.
+//! - A program that takes profiles with `pprof` itself does so at other times: while its own one runs, the answer here is
+//!   a 429, and once there was a profile from here, a 500 whose line in the log names this reason too.
 
 #[cfg(all(any(target_os = "linux", target_os = "macos"), any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod cpu;

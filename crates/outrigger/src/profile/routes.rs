@@ -76,7 +76,7 @@ async fn heap_profile(State(metrics): State<Metrics>) -> Response {
         Ok(turn) => turn,
         Err(left) => return busy(counted, left),
     };
-    let profile = heap::profile(turn).await;
+    let profile = heap::profile(turn, &metrics).await;
     answer(counted, profile, "application/octet-stream", Some("attachment; filename=\"heap.pb.gz\""))
 }
 

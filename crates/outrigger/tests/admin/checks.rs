@@ -192,6 +192,9 @@ async fn checks_run_side_by_side_each_within_its_time() {
 
     let router = metrics.admin().check("hangs", pending::<Result<(), String>>).check_timeout(Duration::from_secs(3));
     assert_eq!(probe(&router.into_router(), "/-/ready").await.1, "not ready\nhangs: timed out after 3s\n");
+
+    let router = metrics.admin().check("fine", || async { OK }).check_timeout(Duration::MAX).into_router();
+    assert_eq!(probe(&router, "/-/ready").await, (200, "ready\nfine: ok\n".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -224,6 +227,8 @@ async fn a_check_that_holds_its_thread_is_not_begun_again() {
     assert!(says("blocks: timed out after 10ms\n").await);
     wait_for("the next run", async || says("blocks: has not ended since it timed out\n").await).await;
     assert_eq!(began.load(SeqCst), 1);
+    let took = Page::of(&metrics).number(&library::CHECK_DURATION, &labels("blocks", "readiness"));
+    assert!(took.is_some_and(|seconds| seconds >= 0.01), "it goes on for longer than its time: {took:?}");
     drop(release);
     wait_for("a run after it", async || says("blocks: failed\n").await).await;
     assert_eq!(began.load(SeqCst), 2);

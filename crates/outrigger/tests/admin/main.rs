@@ -231,6 +231,27 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     drop(client);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_under_way_at_the_end_of_its_connection_is_sent_to_its_end() {
+    let metrics = outrigger::standalone().unwrap();
+    let after = |seconds| {
+        get(move || async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            "to the end"
+        })
+    };
+    let routes = Router::new().route("/290", after(290)).route("/60", after(60));
+    let address = metrics.admin().routes(routes).listen(ANY_PORT).serve().local_addr().unwrap();
+    let started = Instant::now();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /290 HTTP/1.1\r\nhost: test\r\n\r\nGET /60 HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("to the end").count(), 2, "{answers}");
+    let waited = started.elapsed();
+    assert!(waited >= Duration::from_secs(350) && waited < Duration::from_secs(351), "closed after it: {waited:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_at_a_time_have_a_bound_and_all_are_served() {
     const BOUND: usize = 64;

@@ -56,6 +56,8 @@ async fn everything_but_the_probes_asks_for_it() {
             let answer = ask_with(address, "GET", path, header).await;
             assert!(status(&answer) == "200" && !answer.ends_with("mine"), "{path}: {answer}");
         }
+        // A probe tells those who know the token more: guessing it there is seen too.
+        refused += 1.0;
     }
     assert_eq!(Page::of(&metrics).number(&library::ADMIN_UNAUTHORIZED, &[]), Some(refused));
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod decode;
+mod no_folder;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;
