@@ -81,6 +81,59 @@ async fn a_timed_pool_is_an_executor_for_each_database() {
     }
 }
 
+/// All of them wait when the first one learns who answers.
+#[tokio::test]
+async fn the_first_queries_of_a_pool_know_mariadb_all_at_once() {
+    let Some(server) = tokio::task::spawn_blocking(Mariadb::start).await.unwrap() else { return };
+    let metrics = outrigger::standalone().unwrap();
+    for connections in [1, 4] {
+        let pool = sqlx::mysql::MySqlPoolOptions::new().max_connections(connections);
+        let pool = metrics.timed_pool("mariadb", pool.connect(&server.url()).await.unwrap());
+        let first = (0..8).map(|_| sqlx::query("SELECT 1").execute(&pool));
+        futures_util::future::try_join_all(first).await.unwrap();
+        pool.close().await;
+    }
+    let page = Page::of(&metrics);
+    assert_eq!(
+        page.count(
+            &db::CLIENT_OPERATION_DURATION,
+            &[(label::DB_SYSTEM_NAME, "mariadb"), (label::DB_OPERATION_NAME, "SELECT")]
+        ),
+        16
+    );
+    assert!(!page.text().contains(r#"db_system_name="mysql""#), "{}", page.text());
+}
+
+#[tokio::test]
+async fn transactions_that_are_dropped_or_cannot_be_committed_are_counted_as_what_they_are() {
+    let metrics = outrigger::standalone().unwrap();
+    let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+    let pool = metrics.timed_pool("sqlite", pool);
+    let tables = "CREATE TABLE users (id int PRIMARY KEY); \
+        CREATE TABLE orders (user_id int REFERENCES users (id) DEFERRABLE INITIALLY DEFERRED)";
+    sqlx::raw_sql(tables).execute(&pool).await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    // The driver is told of each rollback, and comes to it later.
+    for _ in 0..50 {
+        drop(connection.begin().await.unwrap());
+    }
+    let mut tx = connection.begin().await.unwrap();
+    sqlx::query("INSERT INTO orders VALUES (7)").execute(&mut *tx).await.unwrap();
+    assert!(tx.commit().await.is_err(), "there is no such user");
+    drop(connection.begin().await.unwrap().commit());
+    drop(connection);
+
+    let page = Page::of(&metrics);
+    let count = |operation, error: Option<&'static str>| {
+        let mut labels = vec![(label::DB_SYSTEM_NAME, "sqlite"), (label::DB_OPERATION_NAME, operation)];
+        labels.extend(error.map(|error| (label::ERROR_TYPE, error)));
+        page.count(&db::CLIENT_OPERATION_DURATION, &labels)
+    };
+    assert_eq!((count("BEGIN", None), count("SAVEPOINT", None)), (52, 0), "{}", page.text());
+    assert_eq!((count("COMMIT", None), count("COMMIT", Some("787"))), (0, 1), "{}", page.text());
+    assert_eq!(count("ROLLBACK", None), 52, "what is not committed is rolled back\n{}", page.text());
+}
+
 /// The code of a program that is generic over the database, queries as they always were.
 async fn run_through_pool<DB: sqlx::Database>(pool: &TimedPool<DB>, insert: &'static str)
 where

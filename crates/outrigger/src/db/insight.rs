@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::scan;
-use super::tokens::Dialect;
+use super::tokens::{self, Dialect};
 use super::{ErrorType, Statement, n_plus_one, shape, slow};
 use crate::Metrics;
 
@@ -46,9 +46,10 @@ pub(crate) fn finished(finished: &Finished<'_>) {
 
 /// What is looked up only when there is something to tell.
 impl Statement {
-    /// Without values: see [`shape`].
-    pub(super) fn shape(&self) -> String {
-        shape::shape(self.text(), Dialect::of(self.system()))
+    /// Without values: see [`shape`]. `None` where it cannot be told what is one.
+    pub(super) fn shape(&self) -> Option<String> {
+        let known = tokens::is_understood(self.text(), self.system());
+        known.then(|| shape::shape(self.text(), Dialect::of(self.system())))
     }
 
     /// The first table.

@@ -61,6 +61,11 @@ impl ErrorType {
         Code::new(code).map_or(Self::OTHER, |code| Self(Repr::Code(code)))
     }
 
+    /// The pool gave no connection, so that the database has not been asked.
+    pub(super) fn is_of_pool(self) -> bool {
+        matches!(self.0, Repr::Kind("pool_timeout" | "pool_closed"))
+    }
+
     /// The label's value.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -30,7 +30,11 @@
 //!   statements and streams, for every driver, and in functions that take `impl Executor` or are generic over
 //!   [`sqlx::Database`]. The pool is [watched](crate::pool) too.
 //! - [`Timed`] (to the global recorder) and [`Metrics::timed`](crate::Metrics::timed) wrap any executor for one query:
-//!   `.execute(Timed(&pool))`, `.fetch_one(Timed(&mut *tx))`.
+//!   `.execute(Timed(&pool))`, `.fetch_one(Timed(&mut *tx))`. `Timed` writes through
+//!   [`Metrics::global`](crate::Metrics::global), whose settings are its own: what
+//!   [`slow_queries`](crate::Metrics::slow_queries) and `plan_advice` set on another handle, that of `install()` too, does
+//!   not reach it; set it on `Metrics::global()` as well, or use `metrics.timed(..)`. Wrap no [`TimedPool`], nor what it
+//!   gives, in either: the query would be counted twice.
 //! - [`TimedExt::timed`] (feature `db`, no driver) times any future that gives a `Result`, as the [`Operation`] that it is
 //!   told: tokio-postgres, diesel-async, a client of your own. [`Operation::start`] does so without a future.
 //!
@@ -54,7 +58,8 @@
 //! | `db_client_response_returned_rows` | histogram | the same, without `error_type` |
 //!
 //! - `db_system_name`: `postgresql`, `mysql`, `mariadb` or `sqlite`; `other_sql` for `Any`. The driver is one for MySQL
-//!   and MariaDB: a [`TimedPool`] asks its first connection for the version, [`TimedBy::mariadb`] has to be told.
+//!   and MariaDB: a [`TimedPool`] asks its first connection for the version, [`TimedBy::mariadb`] has to be told. What
+//!   fails before there is a connection is `mysql`, and so is all if the question has failed three times.
 //! - `db_operation_name` and `db_collection_name`: the statement's verb and its first table, found by a scanner that
 //!   reads at most 8 KiB and keeps none of the values. A verb it does not know, and a table name that is not a plain
 //!   identifier of up to 64 bytes, is `_other`; a statement that reads from a subquery, a function or a `WITH` name has
@@ -71,7 +76,8 @@
 //!
 //! Through a [`TimedPool`], the wait for a connection is in `db_client_connection_wait_time_seconds` and not in the
 //! operation's duration, unless the operation fails in it. Through `Timed(&pool)` the duration includes the wait. A stream
-//! ends when it yields its last row, or when it is dropped.
+//! ends when it yields its last row, or when it is dropped: its duration includes the time that its consumer takes, since
+//! two readings of the clock for each row would cost more than they tell.
 //!
 //! # Cost
 //!

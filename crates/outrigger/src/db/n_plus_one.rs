@@ -205,15 +205,17 @@ impl Request {
         if !repeats_matter(statement.operation()) {
             return;
         }
+        // A batch has been here, and is no repetition.
+        let more = u32::from(!statement.is_batch());
         let count = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let hash = statement.shape_hash();
             if let Some(known) = seen.iter_mut().find(|known| known.hash == hash) {
-                known.count = known.count.saturating_add(1);
-                Some(known.count)
+                known.count = known.count.saturating_add(more);
+                Some(known.count * more)
             } else if seen.len() < SHAPES {
-                seen.push(Seen { hash, count: 1, statement: Arc::clone(statement) });
-                Some(1)
+                seen.push(Seen { hash, count: more, statement: Arc::clone(statement) });
+                Some(more)
             } else {
                 None
             }
@@ -236,7 +238,7 @@ impl Request {
             target: "outrigger::db",
             route = self.route.as_str(),
             count = seen.count,
-            statement = %seen.statement.shape(),
+            statement = seen.statement.shape().map(tracing::field::display),
             fix = fix(seen.statement.operation()),
             suppressed,
             "the same statement again and again in one request (N+1)"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use outrigger_semconv::{db, label};
 
@@ -51,6 +51,12 @@ pub(super) struct Observation {
     start: Option<Instant>,
     state: State,
     rows: Option<u64>,
+    /// It waits for a connection: the database has not been asked yet.
+    unsent: bool,
+    /// Of a stream, how long its driver has been waited for, without the time that its consumer takes.
+    waited: Option<Duration>,
+    /// Since when it is waited for.
+    waits_since: Option<Instant>,
 }
 
 /// What is done.
@@ -71,7 +77,16 @@ enum State {
 
 impl Observation {
     pub(super) fn new(metrics: &Metrics, subject: Subject) -> Self {
-        Self { metrics: metrics.clone(), subject, start: None, state: State::Idle, rows: None }
+        Self {
+            metrics: metrics.clone(),
+            subject,
+            start: None,
+            state: State::Idle,
+            rows: None,
+            unsent: false,
+            waited: None,
+            waits_since: None,
+        }
     }
 
     /// It ends with [`finish`](Self::finish); dropped before, it was given up.
@@ -88,10 +103,36 @@ impl Observation {
         output
     }
 
-    /// What was waited for so far is not the operation itself.
+    /// What is waited for from now on is a connection, not the operation itself.
     #[cfg(feature = "sqlx")]
-    pub(super) fn forget_start(&mut self) {
-        self.start = None;
+    pub(super) fn wait_for_connection(&mut self) {
+        self.unsent = true;
+    }
+
+    /// The connection is there: the operation begins with the next poll.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn connected(&mut self) {
+        (self.unsent, self.start) = (false, None);
+    }
+
+    /// As [`watch`](Self::watch), for each step of a stream. The clock is read where the driver waits, not for each row.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn watch_step<T>(&mut self, run: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        self.add_wait();
+        self.waited.get_or_insert_default();
+        let output = self.watch(run);
+        if output.is_pending() {
+            self.waits_since = Some(Instant::now());
+        }
+        output
+    }
+
+    /// How long the driver was waited for, if it is a stream's.
+    fn add_wait(&mut self) -> Option<Duration> {
+        if let Some(since) = self.waits_since.take() {
+            *self.waited.get_or_insert_default() += since.elapsed();
+        }
+        self.waited
     }
 
     /// So many rows came; none is a number too.
@@ -103,6 +144,7 @@ impl Observation {
     pub(super) fn finish(&mut self, error: Option<ErrorType>) {
         let Some(start) = self.start.take() else { return };
         let seconds = start.elapsed().as_secs_f64();
+        let waited = self.add_wait();
         let metrics = &self.metrics;
         let series = metrics.db();
         match &self.subject {
@@ -117,7 +159,10 @@ impl Observation {
                     let slot = Some(&statement.returned);
                     series.rows.record_through(slot, metrics, &statement.rows, labels, number(rows));
                 }
-                insight::finished(&Finished { metrics, statement, seconds, rows: self.rows, error });
+                if !self.unsent && !error.is_some_and(|error| error.is_of_pool()) {
+                    let seconds = waited.map_or(seconds, |waited| waited.as_secs_f64());
+                    insight::finished(&Finished { metrics, statement, seconds, rows: self.rows, error });
+                }
             }
         }
     }

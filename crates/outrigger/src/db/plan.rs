@@ -80,8 +80,12 @@ impl PlanAdvice {
 
     /// Runs statements again, with `EXPLAIN ANALYZE`, which alone tells row estimates that are far off. Defaults to no.
     ///
-    /// Only those without parameters, for the values of parameters are not kept, and without functions that act on the
-    /// server; within the same read-only transaction and timeout. It costs the database a slow statement each time.
+    /// Only those without parameters, for the values of parameters are not kept; within the same read-only transaction
+    /// and timeout. It costs the database a slow statement each time.
+    ///
+    /// Statements that call one of PostgreSQL's own functions that act in spite of such a transaction (`pg_...`,
+    /// `nextval`, `dblink...`) by name are left alone. What a function or a view of your own does is not looked into: one
+    /// that sends a message, advances a sequence or waits does so again. Leave this off where SELECT statements call such.
     #[must_use]
     pub fn analyze(self, analyze: bool) -> Self {
         Self { analyze, ..self }
@@ -253,7 +257,8 @@ async fn work(
                 }
             }
             Answer::Failed(error) => {
-                tracing::debug!(target: "outrigger::db", statement = %statement.shape(), error, "no plan");
+                let (shape, error_type) = (statement.shape().map(tracing::field::display), error.as_str());
+                tracing::debug!(target: "outrigger::db", statement = shape, error_type, "no plan");
                 series.explain(&metrics, Outcome::Failure);
             }
             Answer::Skipped(reason) => {
@@ -346,7 +351,7 @@ impl Series {
             collection = finding.table,
             columns = (!finding.columns.is_empty()).then(|| finding.columns.join(", ")),
             rows = finding.rows,
-            statement = %statement.shape(),
+            statement = statement.shape().map(tracing::field::display),
             advice = finding.kind.advice(),
             suppressed,
             "query plan"

@@ -9,7 +9,7 @@ mod corpus;
 
 use outrigger_semconv::label;
 
-use super::tokens::{Dialect, Token, Tokens};
+use super::tokens::{self, Dialect, Token, Tokens};
 
 /// What a statement says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub(super) fn scan<'a>(sql: &'a str, system: &str) -> Scanned<'a> {
     let Some(operation) = verb(&mut tokens, &mut ctes) else {
         return Scanned { operation: label::OTHER, collection: None };
     };
-    let collection = match table(&mut tokens, operation) {
+    let understood = tokens::is_understood(text, system);
+    let collection = match table(&mut tokens, operation).filter(|_| understood) {
         Some(name) if ctes.contain(name) => None,
         Some(name) if is_plain(name) => Some(name),
         Some(_) => Some(label::OTHER),

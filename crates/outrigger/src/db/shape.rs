@@ -22,13 +22,20 @@ pub(super) fn shape(sql: &str, dialect: Dialect) -> String {
     text.0
 }
 
-/// A number that is the same for statements of one shape, without allocation.
-///
-/// It covers all of what is read, also what the text has no room for.
-pub(super) fn hash(sql: &str, dialect: Dialect) -> u64 {
+/// What tells statements apart by their shape.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// The same for statements of one shape.
+    pub(super) hash: u64,
+    /// One of its lists, of values behind `IN` or within brackets, or of rows, has [`BATCH`] elements or more.
+    pub(super) batch: bool,
+}
+
+/// Without allocation. It covers all of what is read, also what the text has no room for.
+pub(super) fn known(sql: &str, dialect: Dialect) -> Known {
     let mut hash = Hash(0xcbf2_9ce4_8422_2325);
-    write(sql, dialect, &mut hash);
-    hash.0
+    let batch = write(sql, dialect, &mut hash);
+    Known { hash: hash.0, batch }
 }
 
 /// Where a shape goes.
@@ -64,10 +71,12 @@ impl Sink for Hash {
     }
 }
 
-fn write(sql: &str, dialect: Dialect, sink: &mut impl Sink) {
+/// Returns whether it is a batch.
+fn write(sql: &str, dialect: Dialect, sink: &mut impl Sink) -> bool {
     let end = sql.floor_char_boundary(INPUT_LIMIT);
     let mut lexer = Lexer::new(sql.get(..end).unwrap_or_default(), dialect);
-    let mut writer = Writer { sink, last: None, depth: 0, comma: false, sign: None, rows: Rows::Elsewhere };
+    let mut writer =
+        Writer { sink, last: None, depth: 0, comma: false, sign: None, rows: Rows::Elsewhere, list: List::default() };
     let truncated = end < sql.len();
     while let Some(lexeme) = lexer.next() {
         // What touches the edge may be cut.
@@ -75,7 +84,7 @@ fn write(sql: &str, dialect: Dialect, sink: &mut impl Sink) {
             break;
         }
         if !writer.take(lexeme, lexer.spaced()) {
-            return;
+            return writer.list.longest >= BATCH;
         }
     }
     if truncated {
@@ -83,6 +92,7 @@ fn write(sql: &str, dialect: Dialect, sink: &mut impl Sink) {
     } else {
         writer.flush();
     }
+    writer.list.longest >= BATCH
 }
 
 /// Lexemes in, pieces out. Held back is only what the next lexeme decides.
@@ -97,6 +107,30 @@ struct Writer<'a, 's, S> {
     /// A sign of one operand is held back: it goes when its operand is a value.
     sign: Option<Lexeme<'a>>,
     rows: Rows,
+    list: List,
+}
+
+/// How long lists are that say which rows are meant, or which are new. The arguments of a function are none.
+#[derive(Default)]
+struct List {
+    /// The depth within the one that is open.
+    depth: Option<usize>,
+    length: usize,
+    longest: usize,
+}
+
+impl List {
+    fn opens(&mut self, depth: usize) {
+        (self.depth, self.length) = (Some(depth), 1);
+    }
+
+    /// Another element, of the list at this depth.
+    fn another(&mut self, depth: usize) {
+        if self.depth == Some(depth) {
+            self.length += 1;
+            self.longest = self.longest.max(self.length);
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -143,10 +177,14 @@ impl<'a, S: Sink> Writer<'a, '_, S> {
                 true
             }
             Lexeme::Value if self.comma && self.ends_value(depth) => {
+                self.list.another(depth);
                 (self.comma, self.sign) = (false, None);
                 true
             }
             Lexeme::Value => {
+                if self.last.is_some_and(|last| last.opens_in || last.lexeme == Lexeme::OpenBracket) {
+                    self.list.opens(depth);
+                }
                 self.sign = None;
                 self.flush() && self.emit(lexeme, spaced)
             }
@@ -165,11 +203,15 @@ impl<'a, S: Sink> Writer<'a, '_, S> {
             }
             Rows::Behind(outside) if opens && self.comma => {
                 (self.comma, self.rows) = (false, Rows::Another(outside));
+                self.list.another(outside);
                 return true;
             }
             Rows::Behind(_) if lexeme == Lexeme::Comma && !self.comma => return false,
             Rows::Announced(outside) if opens => Rows::First(outside),
-            Rows::First(outside) if self.depth <= outside => Rows::Behind(self.depth),
+            Rows::First(outside) if self.depth <= outside => {
+                self.list.opens(outside);
+                Rows::Behind(self.depth)
+            }
             Rows::First(outside) => Rows::First(outside),
             Rows::Announced(_) | Rows::Behind(_) | Rows::Elsewhere => Rows::Elsewhere,
         };
@@ -254,6 +296,8 @@ fn text(lexeme: Lexeme<'_>) -> &str {
 }
 
 /// Bytes of a statement that are read.
+/// Elements from which on a list stands for many: more than a program has constants of one kind.
+const BATCH: usize = 10;
 pub(super) const INPUT_LIMIT: usize = 8 * 1024;
 /// Bytes of a shape.
 pub(super) const LIMIT: usize = 1024;

@@ -69,7 +69,7 @@ pub(super) fn found(finished: &Finished<'_>) {
         seconds,
         rows,
         error_type = error.as_ref().map(ErrorType::as_str),
-        statement = %statement.shape(),
+        statement = statement.shape().map(tracing::field::display),
         suppressed,
         "slow query"
     );

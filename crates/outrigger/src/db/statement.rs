@@ -17,7 +17,7 @@ pub(crate) struct Statement {
     operation: &'static str,
     text: Box<str>,
     settings: Arc<insight::Settings>,
-    shape: OnceLock<u64>,
+    shape: OnceLock<shape::Known>,
     pub(super) durations: Arc<Row<OperationLabels>>,
     pub(super) rows: Arc<Row<OperationLabels>>,
     /// The series of success, once there is a recorder.
@@ -60,7 +60,16 @@ impl Statement {
 
     /// The same number for statements of one [`shape`].
     pub(crate) fn shape_hash(&self) -> u64 {
-        *self.shape.get_or_init(|| shape::hash(&self.text, Dialect::of(self.system)))
+        self.known_shape().hash
+    }
+
+    /// Whether it asks for many at once, by a long list.
+    pub(super) fn is_batch(&self) -> bool {
+        self.known_shape().batch
+    }
+
+    fn known_shape(&self) -> &shape::Known {
+        self.shape.get_or_init(|| shape::known(&self.text, Dialect::of(self.system)))
     }
 
     pub(crate) fn settings(&self) -> &insight::Settings {

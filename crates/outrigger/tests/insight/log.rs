@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Level};
 
 /// The lines that were logged on the threads that it was put on.
 #[derive(Clone, Default)]
@@ -13,15 +13,24 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Takes the log of this thread, until the guard is dropped.
     pub(crate) fn here() -> (Self, DefaultGuard) {
+        Self::from(Level::INFO)
+    }
+
+    /// As [`here`](Self::here), with what is there for debugging.
+    pub(crate) fn for_debugging() -> (Self, DefaultGuard) {
+        Self::from(Level::DEBUG)
+    }
+
+    fn from(level: Level) -> (Self, DefaultGuard) {
         let log = Self::default();
-        let guard = tracing::dispatcher::set_default(&log.dispatch());
+        let guard = tracing::dispatcher::set_default(&log.dispatch(level));
         (log, guard)
     }
 
-    fn dispatch(&self) -> Dispatch {
+    fn dispatch(&self, level: Level) -> Dispatch {
         let writer = self.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-        Dispatch::new(subscriber.finish())
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_max_level(level);
+        Dispatch::new(subscriber.with_writer(move || writer.clone()).finish())
     }
 
     pub(crate) fn text(&self) -> String {

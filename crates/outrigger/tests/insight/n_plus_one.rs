@@ -178,3 +178,23 @@ async fn what_does_not_fit_is_counted() {
     assert_eq!(raised(&metrics, "many"), Some(0.0));
     assert_eq!(Page::of(&metrics).number(&db_findings::CLIENT_N_PLUS_ONE_UNTRACKED, &[]), Some(26.0));
 }
+
+#[tokio::test]
+async fn batches_are_no_n_plus_one() {
+    let metrics = outrigger::standalone().unwrap();
+    let pool = orders().await;
+    let chunks = async {
+        for _ in 0..20 {
+            items(&metrics, &pool, 100).await;
+        }
+    };
+    chunks.in_request(RequestScope::new(&metrics, "chunks")).await;
+    assert_eq!(Page::of(&metrics).sum(&db_findings::CLIENT_N_PLUS_ONE), 0.0);
+    let small = async {
+        for _ in 0..11 {
+            items(&metrics, &pool, 2).await;
+        }
+    };
+    small.in_request(RequestScope::new(&metrics, "small")).await;
+    assert_eq!(raised(&metrics, "small"), Some(1.0), "two at a time are hardly better than one");
+}

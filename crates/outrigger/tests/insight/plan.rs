@@ -257,3 +257,34 @@ async fn a_timed_pool_has_settings_of_its_own() {
     wait_for_page(&metrics, "advice", |page| findings(page, "missing_index", "orders") == 1.0).await;
     assert_eq!(Page::of(&metrics).sum(&db_findings::CLIENT_SLOW_QUERIES), 1.0);
 }
+
+#[tokio::test]
+async fn a_statement_that_cannot_be_explained_costs_no_connection_and_tells_no_value() {
+    let Some(server) = server().await else { return };
+    let (log, _guard) = Log::for_debugging();
+    let metrics = impatient();
+    let pool = PgPoolOptions::new().max_connections(1).connect(&server.url()).await.unwrap();
+    let advice = PlanAdvice::new().interval(Duration::ZERO).repeat_after(Duration::ZERO);
+    let _advisor = metrics.plan_advice(&pool, advice);
+    let pid = || sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(&pool);
+    let before = pid().await.unwrap();
+
+    // It cannot be prepared, then it is prepared and has no plan.
+    let statements = ["SELECT CAST('secret' AS int)", "SELECT CAST(status || 'secret' AS int) FROM orders LIMIT 1"];
+    assert!(sqlx::query(statements[0]).fetch_all(metrics.timed(&pool)).await.is_err());
+    wait_for_page(&metrics, "no plan", |page| explains(page, "failure") == 1.0).await;
+    let advisor = metrics.plan_advice(&pool, PlanAdvice::new().interval(Duration::ZERO).analyze(true));
+    assert!(sqlx::query(statements[1]).fetch_all(metrics.timed(&pool)).await.is_err());
+    wait_for_page(&metrics, "no run", |page| explains(page, "failure") == 2.0).await;
+    drop(advisor);
+
+    assert_eq!(pid().await.unwrap(), before, "the connection is kept");
+    let left = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'outrigger%'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(&pool).await.unwrap(), 0);
+    sqlx::query("CREATE TABLE not_read_only ()").execute(&pool).await.unwrap();
+    // sqlx's own lines have its own texts in them.
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("outrigger::db")).collect();
+    assert!(lines.iter().any(|line| line.contains("no plan") && line.contains("22P02")), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:#?}");
+}

@@ -9,11 +9,14 @@ use sqlx::{AssertSqlSafe, Error, Executor, PgPool, Postgres, Row};
 use super::findings::{Catalog, Finding, Table, findings};
 use super::tree::{self, Node, Relation};
 use super::{PlanAdvice, Skip, guard};
+use crate::db::ErrorType;
+use crate::db::sqlx::error_type;
 
 /// What came of a statement.
 pub(super) enum Answer {
     Findings(Vec<Finding>),
-    Failed(String),
+    /// By code only: what the server says of it may quote values.
+    Failed(ErrorType),
     Skipped(Skip),
 }
 
@@ -26,12 +29,29 @@ pub(super) async fn ask(pool: &PgPool, sql: Option<&str>, settings: &PlanAdvice)
     let patience = settings.timeout.saturating_mul(2).saturating_add(PATIENCE);
     let error = match tokio::time::timeout(patience, explain(&mut connection, select, settings)).await {
         Ok(Ok((plan, catalog))) => return Answer::Findings(findings(&plan, &catalog)),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the server did not answer".to_owned(),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            connection.close_on_drop();
+            return Answer::Failed(ErrorType::TIMEOUT);
+        }
     };
-    // What state it is in is anybody's guess: nobody else shall have it.
-    connection.close_on_drop();
-    Answer::Failed(error)
+    let healthy = matches!(error, Error::Database(_))
+        && matches!(tokio::time::timeout(patience, clean(&mut connection)).await, Ok(Ok(())));
+    if !healthy {
+        // What state it is in is anybody's guess: nobody else shall have it.
+        connection.close_on_drop();
+    }
+    Answer::Failed(error_type(&error).unwrap_or(ErrorType::OTHER))
+}
+
+/// Leaves nothing behind after the server said no.
+async fn clean(connection: &mut PgConnection) -> Result<(), Error> {
+    run(connection, "ROLLBACK").await?;
+    match run(connection, format!("DEALLOCATE {NAME}")).await {
+        // It was not even prepared.
+        Err(Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_STATEMENT) => Ok(()),
+        done => done,
+    }
 }
 
 /// An idle connection, soon: the one that the slow statement ran on may be on its way back. It takes no place in the queue
@@ -113,6 +133,8 @@ const WORK_MEM: &str = "SELECT setting::float8 * 1024 FROM pg_settings WHERE nam
 
 /// The prepared statement, while a plan is asked for. sqlx's own are called `sqlx_s_...`.
 const NAME: &str = "outrigger_plan";
+/// SQLSTATE `invalid_sql_statement_name`.
+const NO_SUCH_STATEMENT: &str = "26000";
 /// How often, and how soon again, an idle connection is looked for.
 const IDLE_TRIES: u32 = 10;
 const IDLE_PAUSE: Duration = Duration::from_millis(10);

@@ -158,7 +158,7 @@ impl<'a> Search<'a> {
             return;
         };
         // For a large part of the table, an index is no help.
-        if node.rows > table.rows * SELECTIVE {
+        if node.rows * node.shares > table.rows * SELECTIVE {
             return;
         }
         self.add(Kind::SequentialScan, Some(node), Vec::new(), table.rows);
@@ -184,18 +184,19 @@ impl<'a> Search<'a> {
 
     fn nested_loop(&mut self, node: &Node) {
         let [outer, inner] = node.children.as_slice() else { return };
+        let outer_rows = outer.rows * outer.shares;
         let scanned = single(inner).filter(|scan| scan.kind == "Seq Scan");
-        let pairs = scanned.and_then(|scan| self.catalog.table(scan)).map(|table| table.rows * outer.rows);
+        let pairs = scanned.and_then(|scan| self.catalog.table(scan)).map(|table| table.rows * outer_rows);
         let many_pairs = pairs.is_some_and(|pairs| pairs >= self.catalog.many_rows * PAIRS);
-        if outer.rows >= self.catalog.many_rows || many_pairs {
-            self.add(Kind::NestedLoop, single(outer), Vec::new(), outer.rows);
+        if outer_rows >= self.catalog.many_rows || many_pairs {
+            self.add(Kind::NestedLoop, single(outer), Vec::new(), outer_rows);
         }
         if let (true, Some(scan), Some(condition)) = (many_pairs, scanned, &node.join_filter) {
             let columns = compared(condition, &scan.alias);
             let indexed =
                 |column: &String| self.catalog.table(scan).is_some_and(|table| table.indexed.contains(column));
             if !columns.is_empty() && !columns.iter().any(indexed) {
-                self.add(Kind::MissingIndex, Some(scan), columns, outer.rows);
+                self.add(Kind::MissingIndex, Some(scan), columns, outer_rows);
             }
         }
     }

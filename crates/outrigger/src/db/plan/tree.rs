@@ -15,6 +15,8 @@ pub(super) struct Node {
     pub(super) sort_key: Vec<String>,
     /// Rows that the planner expects, per loop and per worker.
     pub(super) rows: f64,
+    /// How many of these make all rows: more than 1 where workers share them.
+    pub(super) shares: f64,
     /// Bytes of a row that the planner expects.
     pub(super) width: f64,
     /// What `ANALYZE` saw; per loop.
@@ -42,28 +44,43 @@ pub(super) fn parse(text: &str) -> Option<Node> {
     let value: Value = serde_json::from_str(text).ok()?;
     let plan = value.as_array()?.first()?.get("Plan")?;
     let mut left = NODE_LIMIT;
-    node(plan, &mut left)
+    node(plan, 1.0, &mut left)
 }
 
-fn node(value: &Value, left: &mut usize) -> Option<Node> {
+fn node(value: &Value, processes: f64, left: &mut usize) -> Option<Node> {
     *left = left.checked_sub(1)?;
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let number = |key: &str| value.get(key).and_then(Value::as_f64).filter(|number| number.is_finite());
     let list = |key: &str| value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let kind = text("Node Type")?;
+    let below = if kind.starts_with("Gather") { divisor(number("Workers Planned")) } else { processes };
+    let children = list("Plans").iter().map(|child| node(child, below, left)).collect::<Option<Vec<_>>>()?;
+    // A join's rows are shared as those of its outer side are.
+    let aware = value.get("Parallel Aware").and_then(Value::as_bool).unwrap_or_default();
+    let shared = aware || children.first().is_some_and(|outer| outer.shares > 1.0);
+    let shares = if shared && !kind.starts_with("Gather") { processes } else { 1.0 };
     Some(Node {
-        kind: text("Node Type")?,
+        kind,
         relation: text("Relation Name").map(|name| Relation { schema: text("Schema").unwrap_or_default(), name }),
         alias: text("Alias").unwrap_or_default(),
         filter: text("Filter"),
         join_filter: text("Join Filter"),
         sort_key: list("Sort Key").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         rows: number("Plan Rows").unwrap_or_default(),
+        shares,
         width: number("Plan Width").unwrap_or_default(),
         actual_rows: number("Actual Rows"),
         loops: number("Actual Loops").unwrap_or_default(),
         on_disk: text("Sort Space Type").map(|space| space == "Disk"),
-        children: list("Plans").iter().map(|child| node(child, left)).collect::<Option<_>>()?,
+        children,
     })
+}
+
+/// What the planner divides the rows by that processes share, in `get_parallel_divisor` of costsize.c: the more workers,
+/// the less does the leader besides gathering.
+fn divisor(workers: Option<f64>) -> f64 {
+    let workers = workers.unwrap_or_default().max(0.0);
+    (workers + (1.0 - 0.3 * workers).max(0.0)).max(1.0)
 }
 
 impl Node {

@@ -65,8 +65,9 @@ impl<'c, DB: Database> TimedConnection<'c, DB> {
 
     async fn begin_by(&mut self, statement: Option<SqlStr>) -> Result<TimedTransaction<'_, DB>, Error> {
         let shared = Arc::clone(&self.shared);
+        // Asked itself, the driver may not have come to the rollback of one that was dropped.
+        let nested = matches!(self.inner, Inner::Transaction(..));
         let raw = self.untimed();
-        let nested = raw.is_in_transaction();
         let observation = shared.observe(Asked::Control(if nested { "SAVEPOINT" } else { "BEGIN" }));
         let begun = Answered::other(Transaction::begin(raw, statement), observation).await?;
         Ok(TimedTransaction::new(TimedConnection::of_transaction(begun, None, shared), nested))
@@ -211,11 +212,8 @@ impl<'c, DB: Database> TimedTransaction<'c, DB> {
     /// # Errors
     /// Those of [`Transaction::commit`].
     pub async fn commit(self) -> Result<(), Error> {
-        let (transaction, _used, observation) = self.end(|nested| if nested { "RELEASE" } else { "COMMIT" });
-        match transaction {
-            Some(transaction) => observed(transaction.commit(), observation).await,
-            None => Ok(()),
-        }
+        let ending = self.end(|nested| if nested { "RELEASE" } else { "COMMIT" });
+        ending.run(Transaction::commit).await
     }
 
     /// Rolls back, as [`Transaction::rollback`]; so does the drop, later.
@@ -223,32 +221,40 @@ impl<'c, DB: Database> TimedTransaction<'c, DB> {
     /// # Errors
     /// Those of [`Transaction::rollback`].
     pub async fn rollback(self) -> Result<(), Error> {
-        let (transaction, _used, observation) = self.end(|_| "ROLLBACK");
-        match transaction {
-            Some(transaction) => observed(transaction.rollback(), observation).await,
-            None => Ok(()),
-        }
+        let ending = self.end(|_| "ROLLBACK");
+        ending.run(Transaction::rollback).await
     }
 
-    fn end(
-        self,
-        operation: impl FnOnce(bool) -> &'static str,
-    ) -> (Option<Transaction<'c, DB>>, Option<Use>, Observation) {
-        let Self { mut unfinished, connection } = self;
-        unfinished.shared = None;
+    fn end(self, operation: impl FnOnce(bool) -> &'static str) -> Ending<'c, DB> {
+        let Self { unfinished, connection } = self;
         let observation = connection.shared.observe(Asked::Control(operation(unfinished.nested)));
-        match connection.inner {
-            Inner::Transaction(transaction, used) => (Some(transaction), used, observation),
-            Inner::Held(_) => (None, None, observation),
-        }
+        Ending { unfinished, connection, observation }
     }
 }
 
-async fn observed(ending: impl Future<Output = Result<(), Error>>, mut observation: Observation) -> Result<(), Error> {
-    let mut ending = pin!(ending);
-    let ended = poll_fn(|cx| observation.watch(|| ending.as_mut().poll(cx))).await;
-    observation.finish(ended.as_ref().err().and_then(error_type));
-    ended
+/// A transaction that is told to end.
+struct Ending<'c, DB: Database> {
+    unfinished: Unfinished<DB>,
+    connection: TimedConnection<'c, DB>,
+    observation: Observation,
+}
+
+impl<'c, DB: Database> Ending<'c, DB> {
+    async fn run<F: Future<Output = Result<(), Error>>>(
+        self,
+        end: impl FnOnce(Transaction<'c, DB>) -> F,
+    ) -> Result<(), Error> {
+        let Self { mut unfinished, connection, mut observation } = self;
+        let Inner::Transaction(transaction, _used) = connection.inner else { return Ok(()) };
+        let mut ending = pin!(end(transaction));
+        let ended = poll_fn(|cx| observation.watch(|| ending.as_mut().poll(cx))).await;
+        observation.finish(ended.as_ref().err().and_then(error_type));
+        // Where it failed, or was given up, sqlx rolls back.
+        if ended.is_ok() {
+            unfinished.shared = None;
+        }
+        ended
+    }
 }
 
 /// Counts the rollback of a transaction that is dropped. sqlx queues the statement then, and sends it with the next one on

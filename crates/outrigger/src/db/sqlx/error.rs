@@ -15,7 +15,7 @@ pub(super) fn system_name(driver: &str) -> &'static str {
 }
 
 /// `None` where the error is a proper answer.
-pub(super) fn error_type(error: &Error) -> Option<ErrorType> {
+pub(in crate::db) fn error_type(error: &Error) -> Option<ErrorType> {
     Some(match error {
         Error::RowNotFound => return None,
         Error::Database(error) => error.code().as_deref().map_or(ErrorType::OTHER, ErrorType::code),

@@ -9,6 +9,9 @@ mod timed;
 mod via;
 mod yielding;
 
+#[cfg(feature = "postgres")]
+pub(in crate::db) use self::error::error_type;
+
 pub use self::connection::{TimedConnection, TimedPoolConnection, TimedTransaction};
 pub use self::pool::TimedPool;
 pub use self::timed::{Timed, TimedBy};

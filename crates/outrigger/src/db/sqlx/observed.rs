@@ -207,7 +207,7 @@ impl<DB: Database, T> Stream for Steps<'_, DB, T> {
         let Self { steps, observation, wanted } = &mut *self;
         loop {
             let step = match observation {
-                Some(observation) => ready!(observation.watch(|| steps.as_mut().poll_next(cx))),
+                Some(observation) => ready!(observation.watch_step(|| steps.as_mut().poll_next(cx))),
                 None => ready!(steps.as_mut().poll_next(cx)),
             };
             match step {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use futures_core::Stream;
@@ -35,6 +36,8 @@ pub(super) struct Shared<DB: Database> {
     way: Way,
     /// Where MySQL's driver has been asked who answers: the other way, if it was MariaDB.
     mariadb: OnceLock<Option<Way>>,
+    /// How often it gave no answer.
+    unanswered: AtomicU32,
     /// The series of `BEGIN`, `COMMIT` and `ROLLBACK`.
     control: Arc<crate::series::Row<OperationLabels>>,
 }
@@ -82,7 +85,8 @@ impl<DB: Database> TimedPool<DB> {
     fn new(watched: WatchedPool<DB>, metrics: Metrics, open: OpenLabels, settings: Arc<Settings>) -> Self {
         let way = Way::new(system_name(DB::NAME), open, settings);
         let control = metrics.db().durations.row(&way.open.row(""));
-        Self { shared: Arc::new(Shared { watched, metrics, way, mariadb: OnceLock::new(), control }) }
+        let (mariadb, unanswered) = Default::default();
+        Self { shared: Arc::new(Shared { watched, metrics, way, mariadb, unanswered, control }) }
     }
 
     fn relabelled(&self, change: impl FnOnce(&mut OpenLabels)) -> Self {
@@ -184,7 +188,8 @@ where
         Ok(TimedPoolConnection::new(held, Arc::clone(&self.shared)))
     }
 
-    /// Takes a connection if one is idle, as [`sqlx::Pool::try_acquire`].
+    /// Takes a connection if one is idle, as [`sqlx::Pool::try_acquire`]. It cannot ask who answers: until any other way
+    /// has taken a connection, MariaDB is called `mysql` on this one.
     #[must_use]
     pub fn try_acquire(&self) -> Option<TimedPoolConnection<DB>> {
         let wait = self.metrics().wait();
@@ -220,7 +225,9 @@ where
     /// Takes a connection for an operation, which begins when it is there. Only where it fails in the wait, the wait is
     /// the operation's.
     async fn acquire_for(&self, asked: Asked<'_>) -> Result<(Held<PoolConnection<DB>>, Observation), Error> {
+        let system = self.shared.way().system;
         let mut observation = self.shared.observe(asked);
+        observation.wait_for_connection();
         let mut acquired = pin!(self.shared.watched.acquire());
         let mut held = match poll_fn(|cx| observation.watch(|| acquired.as_mut().poll(cx))).await {
             Ok(held) => held,
@@ -229,24 +236,31 @@ where
                 return Err(error);
             }
         };
-        observation.forget_start();
-        if self.learn(&mut held).await {
+        observation.connected();
+        self.learn(&mut held).await;
+        // Another may have learnt it meanwhile.
+        if self.shared.way().system != system {
             observation = self.shared.observe(asked);
         }
         Ok((held, observation))
     }
 
-    /// Asks MySQL's driver, once, whether MariaDB answers; says whether that is news.
-    async fn learn(&self, connection: &mut DB::Connection) -> bool {
+    /// Asks MySQL's driver, until it has answered once, whether it is MariaDB that it talks to.
+    async fn learn(&self, connection: &mut DB::Connection) {
         let shared = &*self.shared;
-        if shared.way.system != "mysql" || shared.mariadb.get().is_some() {
-            return false;
+        let known = shared.way.system != "mysql" || shared.mariadb.get().is_some();
+        if known || shared.unanswered.load(Relaxed) >= LEARN_TRIES {
+            return;
         }
         // Whether there is a row, any driver's connection can tell; the version itself would have to be decoded.
         let is_mariadb = "SELECT 1 FROM DUAL WHERE VERSION() LIKE '%MariaDB%'";
-        let Ok(answer) = connection.fetch_optional(is_mariadb).await else { return false };
+        let Ok(answer) = connection.fetch_optional(is_mariadb).await else {
+            shared.unanswered.fetch_add(1, Relaxed);
+            return;
+        };
         let way = || Way::new("mariadb", shared.way.open.clone(), Arc::clone(&shared.way.settings));
-        shared.mariadb.set(answer.is_some().then(way)).is_ok()
+        // Whoever is second has the same answer.
+        let _ = shared.mariadb.set(answer.is_some().then(way));
     }
 
     /// A query with a stream for an answer.
@@ -284,6 +298,9 @@ impl<DB: Database> Shared<DB> {
         }
     }
 }
+
+/// How often a server that does not say who it is is asked again: each try costs a query its round trip.
+const LEARN_TRIES: u32 = 3;
 
 /// What a connection is asked.
 #[derive(Clone, Copy)]

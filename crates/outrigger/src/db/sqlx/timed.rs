@@ -11,10 +11,14 @@ use crate::db::observation::Observation;
 use crate::db::statement::Way;
 
 /// An executor whose queries are timed, written to the global recorder. See the [module](super).
+///
+/// Its settings are those of [`Metrics::global`]. Around a [`TimedPool`](super::TimedPool) or what it gives, each query
+/// counts twice.
 #[derive(Clone, Copy, Debug)]
 pub struct Timed<X>(pub X);
 
-/// An executor whose queries are timed: what [`Metrics::timed`] returns.
+/// An executor whose queries are timed: what [`Metrics::timed`] returns. Around a [`TimedPool`](super::TimedPool) or what
+/// it gives, each query counts twice.
 #[derive(Clone, Debug)]
 pub struct TimedBy<X> {
     executor: X,
