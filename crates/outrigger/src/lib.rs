@@ -132,7 +132,6 @@ mod log_limit;
 #[cfg(any(feature = "client", feature = "http"))]
 mod message;
 mod metrics;
-#[cfg(any(feature = "pool", feature = "resilience", feature = "task"))]
 mod named;
 #[cfg(feature = "otlp")]
 pub mod otlp;

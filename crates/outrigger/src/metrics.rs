@@ -45,6 +45,7 @@ struct Inner {
     recorder: Option<SharedRecorder>,
     page: Option<Page>,
     readers: Readers,
+    caches: crate::named::Named<crate::cache::CacheSeries>,
     #[cfg(feature = "client")]
     client: crate::client::Series,
     #[cfg(feature = "http")]
@@ -166,6 +167,10 @@ impl Metrics {
         &self.inner.readers
     }
 
+    pub(crate) fn caches(&self) -> &crate::named::Named<crate::cache::CacheSeries> {
+        &self.inner.caches
+    }
+
     #[cfg(feature = "http")]
     pub(crate) fn http(&self) -> &crate::http::Series {
         &self.inner.http
@@ -207,6 +212,7 @@ impl Metrics {
                 recorder,
                 page,
                 readers: Readers::new(),
+                caches: crate::named::Named::new(&outrigger_semconv::cache::REQUESTS),
                 #[cfg(feature = "client")]
                 client: crate::client::Series::default(),
                 #[cfg(feature = "http")]

@@ -1,4 +1,4 @@
-//! What is kept for each name that a program gives (of a pool, a task, a dependency), capped.
+//! What is kept for each name that a program gives (of a cache, a pool, a task, a dependency), capped.
 //!
 //! Whoever asks for a name twice gets the same thing twice. Past [`LIMIT`] names all others share one, `_other`, and
 //! each time that it is handed out counts in `outrigger_series_dropped_total`.

@@ -16,12 +16,14 @@ use crate::metrics::{register_counter, register_gauge, register_histogram};
 /// The metrics of one cache. A cheap clone. See the [module](super).
 #[derive(Clone)]
 pub struct CacheMetrics {
+    metrics: Metrics,
     series: Arc<CacheSeries>,
 }
 
-struct CacheSeries {
-    metrics: Metrics,
-    name: Cow<'static, str>,
+/// What is written for one name, by all caches that have it.
+pub(crate) struct CacheSeries {
+    /// The name, or `_other` past the cap.
+    name: Arc<str>,
     hits: Late<Counter>,
     misses: Late<Counter>,
     evictions: [Late<Counter>; EvictionCause::ALL.len()],
@@ -54,21 +56,11 @@ pub(super) enum LoadOutcome {
 }
 
 impl CacheMetrics {
-    /// Metrics for the cache of this name.
+    /// Metrics for the cache of this name. Beyond a thousand names, all others share `_other`.
     #[must_use]
     pub fn new(metrics: &Metrics, name: impl Into<Cow<'static, str>>) -> Self {
-        let cache = Self {
-            series: Arc::new(CacheSeries {
-                metrics: metrics.clone(),
-                name: name.into(),
-                hits: Late::default(),
-                misses: Late::default(),
-                evictions: Default::default(),
-                entries: Level::new(&cache::ENTRIES),
-                size: Level::new(&cache::SIZE),
-                loads: Default::default(),
-            }),
-        };
+        let series = metrics.caches().get(metrics, &name.into(), CacheSeries::new);
+        let cache = Self { metrics: metrics.clone(), series };
         // A counter that has not counted yet must be there at zero, else its first rise is invisible to `rate`.
         cache.count(&cache.series.hits, HIT, 0);
         cache.count(&cache.series.misses, MISS, 0);
@@ -144,47 +136,48 @@ impl CacheMetrics {
     /// Reads the number of entries, and writes it if it has changed.
     #[inline]
     pub(super) fn follow_entries(&self, read: impl Fn() -> u64) {
-        self.series.entries.follow(&self.series, read);
+        self.series.entries.follow(self, read);
     }
 
     /// Reads the size in bytes, and writes it if it has changed.
     #[inline]
     pub(super) fn follow_size(&self, read: impl Fn() -> u64) {
-        self.series.size.follow(&self.series, read);
+        self.series.size.follow(self, read);
+    }
+
+    pub(super) fn label(&self) -> Label {
+        Label::new(label::CACHE_NAME, Arc::clone(&self.series.name))
     }
 
     #[inline]
     fn count(&self, slot: &Late<Counter>, result: &'static str, looked_up: u64) {
-        let series = &*self.series;
-        let labels = || vec![series.label(), Label::new(label::CACHE_RESULT, result)];
+        let labels = || vec![self.label(), Label::new(label::CACHE_RESULT, result)];
         slot.with(
-            &series.metrics,
+            &self.metrics,
             |recorder| register_counter(recorder, &cache::REQUESTS, labels()),
             |counter| counter.increment(looked_up),
         );
     }
 
     fn evictions(&self, cause: EvictionCause, left: u64) {
-        let series = &*self.series;
-        let Some(slot) = series.evictions.get(cause as usize) else { return };
-        let labels = || vec![series.label(), Label::new(label::CACHE_EVICTION_CAUSE, cause.label())];
+        let Some(slot) = self.series.evictions.get(cause as usize) else { return };
+        let labels = || vec![self.label(), Label::new(label::CACHE_EVICTION_CAUSE, cause.label())];
         slot.with(
-            &series.metrics,
+            &self.metrics,
             |recorder| register_counter(recorder, &cache::EVICTIONS, labels()),
             |counter| counter.increment(left),
         );
     }
 
     pub(super) fn loaded(&self, outcome: LoadOutcome, seconds: f64) {
-        let series = &*self.series;
-        let Some(slot) = series.loads.get(outcome as usize) else { return };
+        let Some(slot) = self.series.loads.get(outcome as usize) else { return };
         let labels = || {
-            let mut labels = vec![series.label()];
+            let mut labels = vec![self.label()];
             labels.extend(outcome.error_type().map(|error| Label::new(label::ERROR_TYPE, error)));
             labels
         };
         slot.with(
-            &series.metrics,
+            &self.metrics,
             |recorder| register_histogram(recorder, &cache::LOAD_DURATION, labels()),
             |histogram| histogram.record(seconds),
         );
@@ -198,8 +191,16 @@ impl fmt::Debug for CacheMetrics {
 }
 
 impl CacheSeries {
-    fn label(&self) -> Label {
-        Label::new(label::CACHE_NAME, self.name.clone())
+    fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            hits: Late::default(),
+            misses: Late::default(),
+            evictions: Default::default(),
+            entries: Level::new(&cache::ENTRIES),
+            size: Level::new(&cache::SIZE),
+            loads: Default::default(),
+        }
     }
 }
 
@@ -222,20 +223,20 @@ impl Level {
     }
 
     #[inline]
-    fn follow(&self, series: &CacheSeries, read: impl Fn() -> u64) {
+    fn follow(&self, cache: &CacheMetrics, read: impl Fn() -> u64) {
         if read() != self.written.load(Ordering::Relaxed) {
-            self.write(series, read);
+            self.write(cache, read);
         }
     }
 
     #[cold]
     #[allow(clippy::cast_precision_loss, reason = "a cache of 2^53 entries or bytes fits in no memory")]
-    fn write(&self, series: &CacheSeries, read: impl Fn() -> u64) {
+    fn write(&self, cache: &CacheMetrics, read: impl Fn() -> u64) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let value = read();
         let lasting = self.gauge.with(
-            &series.metrics,
-            |recorder| register_gauge(recorder, self.metric, vec![series.label()]),
+            &cache.metrics,
+            |recorder| register_gauge(recorder, self.metric, vec![cache.label()]),
             |gauge| gauge.set(value as f64),
         );
         // Without a recorder nothing was written: the next call shall try again.

@@ -37,7 +37,8 @@
 //!
 //! # What it emits
 //!
-//! All with `cache_name`.
+//! All with `cache_name`: caches of one name write to the same series. Beyond a thousand names all others share
+//! `_other`, counted in `outrigger_series_dropped_total`.
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
@@ -66,6 +67,7 @@ pub mod read_through;
 
 pub use self::counted::{CacheSize, CountedCache};
 pub use self::load::Load;
+pub(crate) use self::metrics::CacheSeries;
 pub use self::metrics::{CacheMetrics, EvictionCause};
 #[cfg(feature = "moka")]
 pub use self::moka::{MokaCache, MokaSyncCache};

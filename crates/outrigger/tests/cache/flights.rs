@@ -189,3 +189,56 @@ async fn a_load_that_an_invalidation_overtook_is_not_remembered() {
     assert_eq!(products.get(&1).await.unwrap(), Some(2));
     assert_eq!(number(&metrics, &cache::INVALIDATIONS, &[(label::REASON, "key")]), 1.0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stampede_on_a_loader_that_returns_at_once_makes_one_load() {
+    let (metrics, source) = (fresh(), Source::open());
+    let products = cached(&metrics, &source);
+    for round in 0..2_000 {
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let products = products.clone();
+                tokio::spawn(async move { products.get(&round).await })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        let loads = usize::try_from(round).unwrap() + 1;
+        assert_eq!(source.loads(), loads, "one load in each round");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_sends_only_those_to_a_new_load_whose_value_has_it() {
+    let (metrics, source) = (fresh(), Source::closed());
+    let loader = source.clone();
+    let products: Cache =
+        ReadThroughBuilder::new(NAME).tags(|key, value| vec![format!("{key}:{value:?}")]).build(&metrics, move |_| {
+            let load = loader.clone().load();
+            async move { load.await.map(Some) }
+        });
+    let ask = || {
+        let products = products.clone();
+        tokio::spawn(async move { products.get(&1).await.unwrap() })
+    };
+    let first = ask();
+    while source.loads() < 1 {
+        tokio::task::yield_now().await;
+    }
+    products.invalidate_tag("shelf").await;
+    let second = ask();
+    wait_for_page(&metrics, "it joins", |page| of_page(page, &cache::COALESCED, &[]) == 1.0).await;
+    products.invalidate_tag("1:Some(1)").await;
+    let third = ask();
+    wait_for_page(&metrics, "it joins", |page| of_page(page, &cache::COALESCED, &[]) == 2.0).await;
+    source.let_through(1);
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (Some(1), Some(1)));
+    while source.loads() < 2 {
+        tokio::task::yield_now().await;
+    }
+    source.let_through(1);
+    assert_eq!(third.await.unwrap(), Some(2), "it asked when the first was not to be believed any more");
+    assert_eq!(source.loads(), 2);
+    assert_eq!(products.get(&1).await.unwrap(), Some(2));
+}

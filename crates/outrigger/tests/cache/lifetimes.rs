@@ -44,6 +44,7 @@ async fn a_stale_value_is_served_while_one_refresh_runs_and_kept_when_it_fails()
     assert_eq!(products.get(&1).await.unwrap(), Some(1), "served at once");
     refreshes("failure").await;
     assert_eq!(source.loads(), 2);
+    assert_eq!(number(&metrics, &cache::EVICTIONS, &[(label::CACHE_EVICTION_CAUSE, "replaced")]), 0.0, "it is kept");
     // It is left alone for a second.
     assert_eq!(products.get(&1).await.unwrap(), Some(1));
     tokio::task::yield_now().await;
@@ -86,4 +87,31 @@ async fn an_absence_is_remembered_for_its_own_time() {
     assert_eq!(products.get(&1).await.unwrap(), Some(2));
     advance(Duration::from_secs(5)).await;
     assert_eq!(products.get(&1).await.unwrap(), Some(2), "a value lives by the other time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_finds_nothing_to_remember_ends_the_stale_value() {
+    for tags in [0, 65] {
+        let (metrics, source) = (fresh(), Source::open());
+        let loader = source.clone();
+        let products: ReadThrough<u64, usize, std::io::Error> = ReadThroughBuilder::new(NAME)
+            .ttl(TTL)
+            .jitter(0.0)
+            .stale_while_revalidate(Duration::from_secs(30))
+            .tags(move |_, value| if value == Some(&1) { vec![] } else { vec!["much".to_owned(); tags] })
+            .build(&metrics, move |_| {
+                let load = loader.clone().load();
+                async move { load.await.map(|number| (number == 1 || tags > 0).then_some(number)) }
+            });
+        assert_eq!(products.get(&1).await.unwrap(), Some(1));
+        advance(TTL).await;
+        assert_eq!(products.get(&1).await.unwrap(), Some(1), "stale");
+        wait_for_page(&metrics, "it is refreshed", |page| {
+            of_page(page, &cache::REFRESHES, &[(label::OUTCOME, "success")]) == 1.0
+        })
+        .await;
+        let then = products.get(&1).await.unwrap();
+        assert_eq!(then, (tags > 0).then_some(3), "it is gone, and loaded for whoever asks");
+        assert_eq!((source.loads(), number(&metrics, &cache::STALE, &[])), (3, 1.0));
+    }
 }

@@ -9,6 +9,7 @@ mod support;
 mod flights;
 mod lifetimes;
 mod model;
+mod names;
 mod outage;
 mod redis;
 mod tags;
@@ -27,7 +28,7 @@ fn fresh() -> Metrics {
     outrigger::standalone().unwrap()
 }
 
-/// A counter or gauge of our cache with these labels beside its name; 0 if there is none.
+/// A counter of our cache with these labels beside its name; 0 if there is none.
 fn number(metrics: &Metrics, metric: &Metric, labels: &[(&str, &str)]) -> f64 {
     of_page(&Page::of(metrics), metric, labels)
 }
@@ -36,6 +37,11 @@ fn of_page(page: &Page, metric: &Metric, labels: &[(&str, &str)]) -> f64 {
     let mut all = vec![(label::CACHE_NAME, NAME)];
     all.extend(labels);
     page.number(metric, &all).unwrap_or_default()
+}
+
+/// Whether Redis is asked; `None` if the page does not say.
+fn available(page: &Page) -> Option<f64> {
+    page.number(&cache::TIER_AVAILABLE, &[(label::CACHE_NAME, NAME), (label::CACHE_TIER, "redis")])
 }
 
 /// Hits and misses of the cache as a whole.

@@ -45,8 +45,9 @@ fn tags(key: u8, value: Option<u8>) -> Vec<String> {
     std::iter::once(key).chain(value).map(|number| (number % 3).to_string()).collect()
 }
 
-#[derive(Default)]
 struct Model {
+    /// How long an absence is remembered.
+    negative: Duration,
     source: HashMap<u8, Result<Option<u8>, ()>>,
     held: HashMap<u8, Held>,
     hits: u32,
@@ -66,7 +67,7 @@ impl Model {
         let said = self.source.get(&key).copied().unwrap_or(Ok(None));
         if let Some(held) = self.held.get_mut(&key) {
             let value = held.value;
-            let (ttl, window) = if value.is_some() { (TTL, STALE) } else { (NEGATIVE, Duration::ZERO) };
+            let (ttl, window) = if value.is_some() { (TTL, STALE) } else { (self.negative, Duration::ZERO) };
             let age = now - held.loaded;
             if age < ttl + window {
                 self.hits += 1;
@@ -92,7 +93,11 @@ impl Model {
     fn load(&mut self, key: u8, now: Instant) -> Result<Option<u8>, ()> {
         let said = self.source.get(&key).copied().unwrap_or(Ok(None));
         if let Ok(value) = said {
-            self.held.insert(key, Held { value, loaded: now, retry_at: now });
+            if value.is_some() || self.negative > Duration::ZERO {
+                self.held.insert(key, Held { value, loaded: now, retry_at: now });
+            } else {
+                self.held.remove(&key);
+            }
         }
         said
     }
@@ -102,13 +107,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn a_read_through_cache_does_what_its_model_does(steps in prop::collection::vec(step(), 1..80)) {
+    fn a_read_through_cache_does_what_its_model_does(
+        steps in prop::collection::vec(step(), 1..80),
+        negative in prop_oneof![Just(NEGATIVE), Just(Duration::ZERO)],
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(run(steps))?;
+        runtime.block_on(run(steps, negative))?;
     }
 }
 
-async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
+async fn run(steps: Vec<Step>, negative: Duration) -> Result<(), TestCaseError> {
     let metrics = fresh();
     let source: Arc<Mutex<HashMap<u8, Result<Option<u8>, ()>>>> = Arc::default();
     let asked = Arc::clone(&source);
@@ -116,13 +124,14 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         .ttl(TTL)
         .jitter(0.0)
         .stale_while_revalidate(STALE)
-        .negative_ttl(NEGATIVE)
+        .negative_ttl(negative)
         .tags(|key, value| tags(*key, value.copied()))
         .build(&metrics, move |key| {
             let said = asked.lock().unwrap().get(&key).copied().unwrap_or(Ok(None));
             async move { said }
         });
-    let mut model = Model::default();
+    let mut model =
+        Model { negative, source: HashMap::new(), held: HashMap::new(), hits: 0, misses: 0, refreshes: 0, failures: 0 };
     for step in steps {
         match step {
             Step::Get(key) => {

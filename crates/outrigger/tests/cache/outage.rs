@@ -11,7 +11,7 @@ use outrigger_testkit::{Redis, Signal};
 
 use crate::redis::{manager, start};
 use crate::support::{Page, wait_for_page};
-use crate::{NAME, fresh, of_page, tier};
+use crate::{NAME, available, fresh, of_page, tier};
 
 type Cache = ReadThrough<u64, String, std::io::Error>;
 
@@ -66,10 +66,6 @@ impl Load {
     }
 }
 
-fn available(page: &Page) -> f64 {
-    of_page(page, &cache::TIER_AVAILABLE, &[(label::CACHE_TIER, "redis")])
-}
-
 fn errors(page: &Page) -> f64 {
     ["io", "timeout"]
         .map(|error| of_page(page, &cache::TIER_ERRORS, &[(label::CACHE_TIER, "redis"), (label::ERROR_TYPE, error)]))
@@ -88,7 +84,7 @@ async fn killed_and_started_again_under_load() {
     let products = cached(&metrics, &server);
     let load = Load::on(&products);
     let before = wait_for_page(&metrics, "Redis has values", |page| tier(page, "redis", "hit") > 500.0).await;
-    assert_eq!((available(&before), errors(&before)), (1.0, 0.0), "{}", before.text());
+    assert_eq!((available(&before), errors(&before)), (Some(1.0), 0.0), "{}", before.text());
 
     server = tokio::task::spawn_blocking(move || {
         server.kill();
@@ -96,7 +92,7 @@ async fn killed_and_started_again_under_load() {
     })
     .await
     .unwrap();
-    let down = wait_for_page(&metrics, "it is left alone", |page| available(page) == 0.0).await;
+    let down = wait_for_page(&metrics, "it is left alone", |page| available(page) == Some(0.0)).await;
     assert!(errors(&down) >= 3.0, "{}", down.text());
     load.goes_on(&metrics).await;
     wait_for_page(&metrics, "operations are left out", |page| skipped(page) > skipped(&down)).await;
@@ -107,7 +103,7 @@ async fn killed_and_started_again_under_load() {
     })
     .await
     .unwrap();
-    wait_for_page(&metrics, "it is back", |page| available(page) == 1.0).await;
+    wait_for_page(&metrics, "it is back", |page| available(page) == Some(1.0)).await;
     let back = Page::of(&metrics);
     wait_for_page(&metrics, "Redis has values again", |page| {
         tier(page, "redis", "hit") > tier(&back, "redis", "hit") + 500.0
@@ -129,14 +125,14 @@ async fn a_server_that_hangs_costs_its_timeout_a_few_times_and_no_more() {
         assert_eq!(products.get(&key).await.unwrap(), Some(format!("product {key}")));
     }
     let page = Page::of(&metrics);
-    assert_eq!(available(&page), 0.0, "{}", page.text());
+    assert_eq!(available(&page), Some(0.0), "{}", page.text());
     let timeouts = of_page(&page, &cache::TIER_ERRORS, &[(label::CACHE_TIER, "redis"), (label::ERROR_TYPE, "timeout")]);
     // Three open the breaker; the rest are probes in the background, of which there are few.
     assert!((3.0..50.0).contains(&timeouts), "{timeouts} of 1,000");
     assert!(skipped(&page) >= 900.0, "{}", page.text());
     server.process().signal(Signal::Cont);
     let load = Load::on(&products);
-    wait_for_page(&metrics, "it is back", |page| available(page) == 1.0).await;
+    wait_for_page(&metrics, "it is back", |page| available(page) == Some(1.0)).await;
     load.goes_on(&metrics).await;
     load.end().await;
 }
@@ -155,5 +151,5 @@ async fn a_server_that_was_never_there_is_no_error() {
         assert_eq!(squares.get(&number).await.unwrap(), Some(number * number));
         squares.invalidate(&number).await;
     }
-    wait_for_page(&metrics, "it is left alone", |page| available(page) == 0.0 && errors(page) >= 3.0).await;
+    wait_for_page(&metrics, "it is left alone", |page| available(page) == Some(0.0) && errors(page) >= 3.0).await;
 }

@@ -9,12 +9,13 @@ use outrigger::Metrics;
 use outrigger::cache::{ReadThrough, ReadThroughBuilder};
 use outrigger_semconv::{cache, label};
 use outrigger_testkit::{Redis, Signal};
-use redis::AsyncCommands;
+use redis::aio::{ConnectionLike, ConnectionManager};
+use redis::{Arg, AsyncCommands, Cmd, Pipeline, RedisFuture, Value, cmd};
 use tokio::sync::Semaphore;
 
 use crate::redis::{connection, manager, start};
 use crate::support::{Page, wait_for_page};
-use crate::{NAME, fresh, of_page, tier};
+use crate::{NAME, available, fresh, of_page, tier};
 
 /// What the caches are of: changes from one moment to the next. Each load reads first and then passes a gate.
 #[derive(Clone)]
@@ -46,7 +47,16 @@ struct Process {
     rows: ReadThrough<u64, u64, std::io::Error>,
 }
 
+type Builder = ReadThroughBuilder<u64, u64>;
+
 fn process(server: &Redis, database: &Database) -> Process {
+    process_with(manager(server), database, |rows| rows)
+}
+
+fn process_with<C>(connection: C, database: &Database, settings: impl FnOnce(Builder) -> Builder) -> Process
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
     let metrics = fresh();
     let database = database.clone();
     let numbers =
@@ -56,8 +66,8 @@ fn process(server: &Redis, database: &Database) -> Process {
         .sync_interval(Duration::from_millis(20))
         .redis_timeout(Duration::from_millis(500))
         .tags(|key, _| vec![format!("parity:{}", key % 2)])
-        .redis(metrics.timed_redis(manager(server)), numbers)
-        .build(&metrics, move |key| database.clone().read(key));
+        .redis(metrics.timed_redis(connection), numbers);
+    let rows = settings(rows).build(&metrics, move |key| database.clone().read(key));
     Process { metrics, rows }
 }
 
@@ -66,10 +76,10 @@ impl Process {
         self.rows.get(&key).await.unwrap()
     }
 
-    async fn sees(&self, key: u64, value: u64) {
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while self.get(key).await != Some(value) {
-            assert!(std::time::Instant::now() < deadline, "{key} is not {value}\n{}", Page::of(&self.metrics).text());
+    async fn sees(&self, key: u64, value: impl Into<Option<u64>>) {
+        let (value, deadline) = (value.into(), std::time::Instant::now() + Duration::from_secs(20));
+        while self.get(key).await != value {
+            assert!(std::time::Instant::now() < deadline, "{key} is not {value:?}\n{}", Page::of(&self.metrics).text());
             tokio::task::yield_now().await;
         }
     }
@@ -132,8 +142,9 @@ async fn a_load_that_another_process_overtook_is_never_believed() {
     let database = Database::new();
     let (one, other) = (Arc::new(process(&server, &database)), process(&server, &database));
     // Both have heard the clock before.
-    assert_eq!((one.get(100).await, other.get(100).await), (None, None));
+    assert_eq!(one.get(100).await, None);
     one.stored(1).await;
+    assert_eq!(other.get(100).await, None);
 
     database.set(1, 10);
     let gate = database.gate.forget_permits(Semaphore::MAX_PERMITS);
@@ -157,16 +168,28 @@ async fn an_invalidation_that_redis_did_not_hear_is_told_later() {
     let Some(server) = start().await else { return };
     let database = Database::new();
     let (one, other) = (process(&server, &database), process(&server, &database));
-    database.set(1, 10);
-    assert_eq!(one.get(1).await, Some(10));
-    one.stored(1).await;
-    assert_eq!(other.get(1).await, Some(10));
+    for key in [1, 3] {
+        database.set(key, 10);
+        assert_eq!(one.get(key).await, Some(10));
+    }
+    one.stored(2).await;
+    assert_eq!((other.get(1).await, other.get(3).await), (Some(10), Some(10)));
 
-    database.set(1, 20);
     server.process().signal(Signal::Stop);
-    one.rows.invalidate(&1).await;
-    assert_eq!(one.get(1).await, Some(20), "here it holds at once");
-    assert_eq!(other.get(1).await, Some(10), "there nobody can know");
+    for key in [1, 3] {
+        database.set(key, 20);
+        one.rows.invalidate(&key).await;
+        assert_eq!(one.get(key).await, Some(20), "here it holds at once");
+    }
+    // What was asked in vain is no knowledge.
+    assert_eq!(other.get(1).await, Some(20), "nobody vouches for what it has");
+    for key in 100.. {
+        if available(&Page::of(&other.metrics)) == Some(0.0) {
+            break;
+        }
+        other.get(key).await;
+    }
+    assert_eq!(other.get(3).await, Some(10), "nobody can know");
     server.process().signal(Signal::Cont);
     // Whoever wants to believe Redis again tells it first.
     let telling = async {
@@ -177,7 +200,119 @@ async fn an_invalidation_that_redis_did_not_hear_is_told_later() {
     };
     tokio::select! {
         () = telling => {}
+        () = other.sees(3, 20) => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_interval_an_invalidation_holds_everywhere_at_once() {
+    let Some(server) = start().await else { return };
+    let database = Database::new();
+    let [one, other] =
+        [(), ()].map(|()| process_with(manager(&server), &database, |rows| rows.sync_interval(Duration::ZERO)));
+    for value in 0..50 {
+        database.set(1, value);
+        one.rows.invalidate(&1).await;
+        assert_eq!((one.get(1).await, other.get(1).await), (Some(value), Some(value)));
+        assert_eq!((one.get(1).await, other.get(1).await), (Some(value), Some(value)), "from memory");
+    }
+    assert!(tier(&Page::of(&other.metrics), "memory", "hit") >= 50.0);
+}
+
+/// A connection on which scripts stay without an answer.
+#[derive(Clone)]
+struct Deaf(ConnectionManager);
+
+impl ConnectionLike for Deaf {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        let is_script = matches!(command.args_iter().next(), Some(Arg::Simple(b"EVAL")));
+        if is_script { Box::pin(std::future::pending()) } else { self.0.req_packed_command(command) }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.0.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_believes_redis_while_it_is_being_told() {
+    let Some(server) = start().await else { return };
+    let database = Database::new();
+    let one = process_with(Deaf(manager(&server)), &database, |rows| rows);
+    database.set(1, 10);
+    assert_eq!(one.get(1).await, Some(10));
+    one.stored(1).await;
+    database.set(1, 20);
+    let ((), found) = tokio::join!(one.rows.invalidate(&1), one.get(1));
+    assert_eq!(found, Some(20), "Redis still has the old one");
+    assert_eq!(one.get(1).await, Some(20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_refuses_invalidations_is_left_alone_until_it_takes_them() {
+    let Some(server) = start().await else { return };
+    let database = Database::new();
+    let (one, other) = (process(&server, &database), process(&server, &database));
+    database.set(1, 10);
+    assert_eq!(one.get(1).await, Some(10));
+    one.stored(1).await;
+    assert_eq!(other.get(1).await, Some(10));
+
+    let mut redis = connection(&server).await;
+    let () = cmd("ACL").arg(&["SETUSER", "default", "-eval"]).query_async(&mut redis).await.unwrap();
+    database.set(1, 20);
+    one.rows.invalidate(&1).await;
+    assert_eq!(available(&Page::of(&one.metrics)), Some(0.0));
+    for key in 1..1_000 {
+        assert_eq!(one.get(key).await, (key == 1).then_some(20));
+    }
+    let page = Page::of(&one.metrics);
+    let refused = [(label::CACHE_TIER, "redis"), (label::ERROR_TYPE, "NOPERM")];
+    assert!((1.0..50.0).contains(&of_page(&page, &cache::TIER_ERRORS, &refused)), "{}", page.text());
+    assert!(of_page(&page, &cache::TIER_SKIPPED, &[(label::CACHE_TIER, "redis")]) >= 900.0, "{}", page.text());
+
+    let () = cmd("ACL").arg(&["SETUSER", "default", "+eval"]).query_async(&mut redis).await.unwrap();
+    let knocking = async {
+        loop {
+            one.get(1).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = knocking => {}
         () = other.sees(1, 20) => {}
+    }
+    wait_for_page(&one.metrics, "it is asked again", |page| available(page) == Some(1.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_refresh_does_not_find_leaves_redis_too() {
+    let Some(server) = start().await else { return };
+    let database = Database::new();
+    let lifetimes = |rows: Builder| {
+        let window = Duration::from_secs(60);
+        rows.ttl(Duration::from_millis(1)).stale_while_revalidate(window).negative_ttl(Duration::ZERO)
+    };
+    let [one, other] = [(), ()].map(|()| process_with(manager(&server), &database, lifetimes));
+    database.set(1, 10);
+    assert_eq!(one.get(1).await, Some(10));
+    one.stored(1).await;
+    database.rows.lock().unwrap().clear();
+    one.sees(1, None).await;
+    other.sees(1, None).await;
+    let mut redis = connection(&server).await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while redis.exists(format!("{{{NAME}}}:e:1")).await.unwrap() {
+        assert!(std::time::Instant::now() < deadline, "{}", Page::of(&one.metrics).text());
     }
 }
 

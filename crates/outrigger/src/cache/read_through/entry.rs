@@ -1,20 +1,21 @@
 //! What a tier remembers of a key, and for how long.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// A value, or that there is none.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Held<V> {
     /// `None` is a remembered absence.
     pub(super) value: Option<V>,
     pub(super) fresh_until: Instant,
     /// The end of the window in which it may be served while it is refreshed.
     pub(super) stale_until: Instant,
-    /// Not before this is a refresh tried, or tried again.
-    pub(super) retry_at: Instant,
+    /// Not before this is a refresh tried, or tried again. It changes in place: an entry put anew would count as one
+    /// that was replaced.
+    pub(super) retry_at: Mutex<Instant>,
     pub(super) tags: Arc<[Box<str>]>,
     /// Redis' count of invalidations when this was last known to be valid.
     pub(super) verified: u64,
@@ -27,6 +28,14 @@ impl<V> Held<V> {
 
     pub(super) fn is_usable(&self, now: Instant) -> bool {
         now < self.stale_until
+    }
+
+    pub(super) fn retry_at(&self) -> Instant {
+        *self.retry_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn retry_not_before(&self, moment: Instant) {
+        *self.retry_at.lock().unwrap_or_else(PoisonError::into_inner) = moment;
     }
 }
 
@@ -48,6 +57,7 @@ impl Lifetimes {
     }
 
     /// The longest that anything can be remembered.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "asked for by Redis"))]
     pub(super) fn longest(&self) -> Duration {
         self.ttl.saturating_add(self.stale).max(self.negative_ttl)
     }

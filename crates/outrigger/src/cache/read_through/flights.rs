@@ -84,16 +84,22 @@ pub(super) struct Pilot<K: Hash + Eq, T> {
 
 impl<K: Hash + Eq, T> Pilot<K, T> {
     pub(super) fn land(self, result: T) {
+        // Whoever was brought what is of no use to it shall not board the same flight again.
+        self.leave();
         self.result.send_replace(Some(result));
+    }
+
+    fn leave(&self) {
+        let mut boarding = self.flights.boarding.lock().unwrap_or_else(PoisonError::into_inner);
+        if boarding.get(&self.key).is_some_and(|flight| flight.number == self.number) {
+            boarding.remove(&self.key);
+        }
     }
 }
 
 impl<K: Hash + Eq, T> Drop for Pilot<K, T> {
     fn drop(&mut self) {
-        let mut boarding = self.flights.boarding.lock().unwrap_or_else(PoisonError::into_inner);
-        if boarding.get(&self.key).is_some_and(|flight| flight.number == self.number) {
-            boarding.remove(&self.key);
-        }
+        self.leave();
     }
 }
 
@@ -124,9 +130,10 @@ impl Count {
     }
 
     pub(super) fn enter(&self) -> Option<Entered> {
-        let entered = Entered(Arc::clone(&self.now));
-        let before = entered.0.fetch_add(1, Ordering::Relaxed);
-        (before < self.limit).then_some(entered)
+        // One that is refused must not count for a moment, or it keeps out another for whom there is room.
+        let more = |now: usize| (now < self.limit).then_some(now + 1);
+        self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Entered(Arc::clone(&self.now)))
     }
 }
 

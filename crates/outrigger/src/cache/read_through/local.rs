@@ -1,7 +1,9 @@
 //! The tier in memory, and what keeps a load that was overtaken by an invalidation out of it.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::hash::Hash;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as StdInstant};
 
@@ -54,7 +56,11 @@ where
     }
 
     /// What is remembered, fresh or stale.
-    pub(super) fn get(&self, key: &K) -> Option<Arc<Held<V>>> {
+    pub(super) fn get<Q>(&self, key: &Q) -> Option<Arc<Held<V>>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let held = self.entries.get(key).filter(|held| held.is_usable(Instant::now()));
         self.follow();
         held
@@ -65,16 +71,30 @@ where
         self.recent().count
     }
 
+    /// Whether this was invalidated between two [marks](Self::mark).
+    pub(super) fn has_invalidated(&self, between: Range<u64>, key: &K, tags: &[Box<str>]) -> bool {
+        !between.is_empty() && self.recent().has_invalidated(between, key, tags)
+    }
+
     /// Remembers what was read or loaded, unless it was invalidated since. Says whether it was remembered.
     pub(super) fn put(&self, since: u64, key: K, held: Arc<Held<V>>) -> bool {
         // The lock is held over both, so that an invalidation comes either before, and is seen, or after, and removes it.
         let recent = self.recent();
-        let overtaken = recent.has_invalidated(since, &key, &held.tags);
+        let overtaken = recent.has_invalidated(since..recent.count, &key, &held.tags);
         if !overtaken {
             self.entries.insert(key, held);
             self.follow();
         }
         !overtaken
+    }
+
+    /// Forgets what is older than something that began since and cannot be remembered, unless that was invalidated.
+    pub(super) fn forget(&self, since: u64, key: &K, tags: &[Box<str>]) {
+        let recent = self.recent();
+        if !recent.has_invalidated(since..recent.count, key, tags) {
+            self.entries.invalidate(key);
+            self.follow();
+        }
     }
 
     /// Forgets. A tag takes a walk over all entries, during which nothing is stored.
@@ -113,10 +133,12 @@ impl<K: PartialEq> Recent<K> {
         self.count += 1;
     }
 
-    fn has_invalidated(&self, since: u64, key: &K, tags: &[Box<str>]) -> bool {
-        let newer = usize::try_from(self.count.saturating_sub(since)).unwrap_or(usize::MAX);
-        newer > self.last.len()
-            || self.last.iter().rev().take(newer).any(|what| match what {
+    /// Whether one of those between two marks is about this.
+    fn has_invalidated(&self, between: Range<u64>, key: &K, tags: &[Box<str>]) -> bool {
+        let forgotten = self.count - self.last.len() as u64;
+        let within = |number: u64| usize::try_from(number.saturating_sub(forgotten)).unwrap_or(usize::MAX);
+        between.start < forgotten
+            || self.last.iter().take(within(between.end)).skip(within(between.start)).any(|what| match what {
                 Invalidation::Key(invalid) => invalid == key,
                 Invalidation::Tag(tag) => tags.contains(tag),
                 Invalidation::All => true,

@@ -27,7 +27,8 @@
 //! # What happens at a look-up
 //!
 //! 1. **Memory** (moka) has it, fresh: that is the answer. Stale but within the window: that is the answer too, and one
-//!    refresh begins in the background. Should it fail, the stale value is kept and the next refresh waits a second.
+//!    refresh begins in the background. Should it fail, the stale value is kept and the next refresh waits a second;
+//!    should it find what cannot be remembered, such as an absence without a negative time to live, the value goes.
 //! 2. **Single flight.** Nobody has begun to fetch this key: a task begins. Somebody has: wait for it. However many ask,
 //!    there is one load. The task belongs to nobody: a caller that goes away strands no other, and after a load that
 //!    panics all who waited get [`ReadError::Aborted`] and the next one loads again.
@@ -52,6 +53,8 @@
 //! | `cache_rejected_total` | counter | `reason` = `load`, `wait`, `refresh`: what the [limit](ReadThroughBuilder::limit) refused |
 //! | `cache_invalidations_total` | counter | `reason` = `key`, `tag`, `all` |
 //!
+//! A value that a refresh has replaced counts in `cache_evictions_total` as `replaced`.
+//!
 //! The series of tier `redis` are there only where there is one.
 //!
 //! # When Redis is down
@@ -59,7 +62,12 @@
 //! Look-ups go on with memory and the loader; nobody gets an error for it. An operation that takes longer than
 //! [`redis_timeout`](ReadThroughBuilder::redis_timeout) is given up, and after three failures in a row Redis is left
 //! alone: no look-up pays for it any more. A probe in the background, after 100 ms at first and at most 5 s, brings it
-//! back. An error that is an answer, such as `OOM` to a write, is counted and does not count as being down.
+//! back. A look-up asks once where memory needs to be vouched for, and else up to three times: to tell invalidations
+//! that are kept, for the entry, for its tags. Each has the timeout.
+//!
+//! An error that is an answer, such as `OOM`, does not count as being down where an entry is written. Where Redis
+//! refuses an invalidation (`NOPERM`, `READONLY`, `OOM`) it is left alone at once, until it takes it: what is there
+//! cannot be believed.
 //!
 //! # Consistency
 //!
@@ -75,8 +83,9 @@
 //!   then the time to live is the bound.
 //! - **In other processes' memory** it holds within two [sync intervals](ReadThroughBuilder::sync_interval): an entry in
 //!   memory is served only on knowledge of the clock that is no older, and looked up in Redis again when the clock has
-//!   moved. So each invalidation costs one look into Redis for each entry that is used afterwards. While Redis is down,
-//!   processes do not hear of one another, and the time to live is the bound.
+//!   moved. So each invalidation costs one look into Redis for each entry that is used afterwards. With an interval of
+//!   zero, every look-up asks for the clock. While Redis is left alone, processes do not hear of one another, and the
+//!   time to live is the bound.
 //! - **A Redis that lost its data** has lost its clock: what is in memory is looked up, and loaded, again.
 //! - **A Redis that evicts** (`maxmemory-policy allkeys-*`) may forget a number before its entries. The least recently
 //!   used goes first, and the numbers of entries that are read are read with them; a `volatile-ttl` policy takes the entries first.
@@ -109,6 +118,7 @@ mod remote;
 mod series;
 mod shared;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -128,10 +138,7 @@ type TagsOf<K, V> = Box<dyn Fn(&K, Option<&V>) -> Vec<String> + Send + Sync>;
 
 /// A cache that loads what it does not have. A cheap clone, made by [`ReadThroughBuilder::build`]. See the
 /// [module](self).
-pub struct ReadThrough<K, V, E>
-where
-    K: Hash + Eq,
-{
+pub struct ReadThrough<K, V, E> {
     shared: Arc<Shared<K, V, E>>,
 }
 
@@ -144,19 +151,27 @@ where
     /// The value of a key: from memory, from Redis, from the load that somebody else has begun, or loaded. `None` when
     /// there is none.
     ///
-    /// May be dropped at any time; a load that it has begun goes on for the others.
+    /// The key may be what `K` lends, as a `&str` for a `String`. May be dropped at any time; a load that it has begun goes on for the others.
     ///
     /// # Errors
     /// When the value had to be loaded and could not be: see [`ReadError`].
-    pub async fn get(&self, key: &K) -> Result<Option<V>, ReadError<E>> {
+    pub async fn get<Q>(&self, key: &Q) -> Result<Option<V>, ReadError<E>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + Sync + ?Sized,
+    {
         Shared::get(&self.shared, key).await
     }
 
     /// Forgets a key: here at once, elsewhere within the bounds of [consistency](self#consistency). A load of it that
     /// is under way is not remembered.
-    pub async fn invalidate(&self, key: &K) {
+    pub async fn invalidate<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + Sync + ?Sized,
+    {
         self.shared.series.count(Tally::KeyInvalidated);
-        self.shared.invalidate(&Invalidation::Key(key.clone())).await;
+        self.shared.invalidate(&Invalidation::Key(key.to_owned())).await;
     }
 
     /// Forgets every entry that has this tag, as [`invalidate`](Self::invalidate) does.
@@ -175,13 +190,13 @@ where
 }
 
 // Derived, it would ask for clonable keys, values and errors.
-impl<K: Hash + Eq, V, E> Clone for ReadThrough<K, V, E> {
+impl<K, V, E> Clone for ReadThrough<K, V, E> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<K: Hash + Eq, V, E> fmt::Debug for ReadThrough<K, V, E> {
+impl<K, V, E> fmt::Debug for ReadThrough<K, V, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadThrough").field("metrics", &self.shared.series.overall).finish_non_exhaustive()
     }

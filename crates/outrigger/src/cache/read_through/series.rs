@@ -1,6 +1,8 @@
 //! What a read-through cache counts beside its look-ups, loads and evictions.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ::metrics::{Counter, Gauge, Label};
 use outrigger_semconv::{Metric, cache, label};
@@ -13,13 +15,15 @@ use crate::metrics::{register_counter, register_gauge};
 pub(super) struct Series {
     pub(super) overall: CacheMetrics,
     metrics: Metrics,
-    name: Cow<'static, str>,
     tallies: [Late<Counter>; TALLIES.len()],
     available: Late<Gauge>,
+    last_available: Mutex<bool>,
+    is_available_written: AtomicBool,
 }
 
 /// The counters whose labels are known before they count.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "some are of Redis"))]
 pub(super) enum Tally {
     MemoryHit,
     MemoryMiss,
@@ -68,17 +72,18 @@ const REDIS: &str = "redis";
 impl Series {
     pub(super) fn new(metrics: &Metrics, name: Cow<'static, str>, redis: bool) -> Self {
         let series = Self {
-            overall: CacheMetrics::new(metrics, name.clone()),
+            overall: CacheMetrics::new(metrics, name),
             metrics: metrics.clone(),
-            name,
             tallies: Default::default(),
             available: Late::default(),
+            last_available: Mutex::new(true),
+            is_available_written: AtomicBool::new(false),
         };
         for index in 0..if redis { TALLIES.len() } else { OF_REDIS } {
             series.add(index, 0);
         }
         if redis {
-            series.redis_available(true);
+            series.redis_available(|| true);
             for error_type in ["decode", "io", "timeout"] {
                 series.redis_errors(error_type, 0);
             }
@@ -88,10 +93,22 @@ impl Series {
 
     pub(super) fn count(&self, tally: Tally) {
         self.add(tally as usize, 1);
+        if tally as usize >= OF_REDIS && !self.is_available_written.load(Ordering::Relaxed) {
+            let last = self.last_available.lock().unwrap_or_else(PoisonError::into_inner);
+            self.write_available(*last);
+        }
     }
 
-    pub(super) fn redis_available(&self, available: bool) {
-        self.available.with(
+    /// Writes whether Redis is asked. It is read while nobody else writes, so that an older word never comes last.
+    pub(super) fn redis_available(&self, read: impl FnOnce() -> bool) {
+        let mut last = self.last_available.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = read();
+        self.write_available(*last);
+    }
+
+    /// Without a recorder nothing was written: once there is one, the next operation writes it.
+    fn write_available(&self, available: bool) {
+        let lasting = self.available.with(
             &self.metrics,
             |recorder| {
                 let labels = vec![self.label(), Label::new(label::CACHE_TIER, REDIS)];
@@ -99,6 +116,7 @@ impl Series {
             },
             |gauge| gauge.set(if available { 1.0 } else { 0.0 }),
         );
+        self.is_available_written.store(lasting, Ordering::Relaxed);
     }
 
     /// Counts an error whose type is of a closed set. It is rare: a tier that fails is left alone.
@@ -129,6 +147,6 @@ impl Series {
     }
 
     fn label(&self) -> Label {
-        Label::new(label::CACHE_NAME, self.name.clone())
+        self.overall.label()
     }
 }

@@ -1,5 +1,6 @@
 //! The way of a look-up: memory, the flight, Redis, the loader.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use super::series::{Series, Tally};
 use super::{Loader, ReadError, TagsOf};
 use crate::cache::CacheMetrics;
 
-pub(super) struct Shared<K: Hash + Eq, V, E> {
+pub(super) struct Shared<K, V, E> {
     pub(super) series: Arc<Series>,
     settings: Settings,
     local: Local<K, V>,
@@ -34,13 +35,24 @@ type Landed<V, E> = Result<Found<V>, ReadError<E>>;
 
 struct Found<V> {
     held: Arc<Held<V>>,
-    /// Whether it had to be loaded: `None` if not, else the clock before the load if it is to be stored in Redis.
-    loaded: Option<Option<u64>>,
+    /// The invalidations that there had been when the search for it began.
+    since: u64,
+    /// What is to be done with it in Redis, if it had to be loaded.
+    loaded: Option<Afterwards>,
+}
+
+#[derive(Clone, Copy)]
+enum Afterwards {
+    Nothing,
+    /// Loaded after the clock showed this.
+    Write(u64),
+    /// It cannot be stored, and what is there is older.
+    Remove,
 }
 
 impl<V> Clone for Found<V> {
     fn clone(&self) -> Self {
-        Self { held: Arc::clone(&self.held), loaded: self.loaded }
+        Self { held: Arc::clone(&self.held), ..*self }
     }
 }
 
@@ -70,11 +82,30 @@ where
         }
     }
 
-    pub(super) async fn get(this: &Arc<Self>, key: &K) -> Result<Option<V>, ReadError<E>> {
+    pub(super) async fn get<Q>(this: &Arc<Self>, key: &Q) -> Result<Option<V>, ReadError<E>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + Sync + ?Sized,
+    {
         let look_up = LookUp { metrics: &this.series.overall, hit: false };
         if let Some(held) = this.remembered(key).await {
             return Ok(this.answer(look_up, key, &held));
         }
+        let key = &key.to_owned();
+        let asked = this.local.mark();
+        let mut found = Self::fetch(this, key).await?;
+        // It joined a flight that had begun before a tag of what it brings was invalidated. The next one has not.
+        while this.local.has_invalidated(found.since..asked, key, &found.held.tags) {
+            found = Self::fetch(this, key).await?;
+        }
+        if found.loaded.is_some() {
+            return Ok(found.held.value.clone());
+        }
+        Ok(this.answer(look_up, key, &found.held))
+    }
+
+    /// What a flight brings: one that has begun, or a new one.
+    async fn fetch(this: &Arc<Self>, key: &K) -> Landed<V, E> {
         let passenger = match this.flights.board(key) {
             Boarding::Passenger(passenger) => {
                 this.series.count(Tally::Coalesced);
@@ -85,7 +116,11 @@ where
                 let flight = async move {
                     // Asked here and not by the pilot's caller: nothing may happen between it and the load.
                     let since = this.local.mark();
-                    let landed = this.find(&key, since, Instant::now(), false).await;
+                    // Another flight may have landed between the caller's look into memory and this one's begin.
+                    let landed = match this.vouched(&key) {
+                        Some(held) => Ok(Found { held, since, loaded: None }),
+                        None => this.find(&key, since, Instant::now(), false).await,
+                    };
                     let found = landed.clone().ok();
                     pilot.land(landed);
                     if let Some(found) = found {
@@ -101,35 +136,42 @@ where
                 return Err(ReadError::Overloaded);
             }
         };
-        let found = passenger.arrive().await.unwrap_or(Err(ReadError::Aborted))?;
-        if found.loaded.is_some() {
-            return Ok(found.held.value.clone());
-        }
-        Ok(this.answer(look_up, key, &found.held))
+        passenger.arrive().await.unwrap_or(Err(ReadError::Aborted))
     }
 
     pub(super) async fn invalidate(&self, what: &Invalidation<K>) {
+        // First of all, so that a look-up that begins when memory has forgotten does not believe what is still in Redis.
+        // And before the first await: it is kept even if the caller goes.
+        if let Some(remote) = &self.remote {
+            remote.keep(what);
+        }
         self.local.invalidate(what);
         // Whoever asks from now on shall not get what was loaded before.
         match what {
             Invalidation::Key(key) => self.flights.close(key),
-            Invalidation::Tag(_) | Invalidation::All => self.flights.close_all(),
+            Invalidation::All => self.flights.close_all(),
+            // What has this tag is known when it is there: see `get`.
+            Invalidation::Tag(_) => {}
         }
         if let Some(remote) = &self.remote {
-            remote.invalidate(what).await;
+            remote.tell().await;
         }
     }
 
     /// What memory has, if nobody has invalidated it elsewhere.
-    async fn remembered(&self, key: &K) -> Option<Arc<Held<V>>> {
+    async fn remembered<Q>(&self, key: &Q) -> Option<Arc<Held<V>>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + Sync + ?Sized,
+    {
         let mut held = self.local.get(key);
         if let (Some(found), Some(remote)) = (&held, &self.remote) {
-            let mut vouch = remote.vouches(found.verified);
-            if vouch == Vouch::Ask {
-                remote.ask().await;
-                vouch = remote.vouches(found.verified);
-            }
-            if vouch == Vouch::No {
+            let is_valid = match remote.vouches(found.verified) {
+                Vouch::Yes => true,
+                Vouch::No => false,
+                Vouch::Ask => remote.ask(found.verified).await,
+            };
+            if !is_valid {
                 held = None;
             }
         }
@@ -137,14 +179,24 @@ where
         held
     }
 
+    /// What memory has, if that can be said without asking.
+    fn vouched(&self, key: &K) -> Option<Arc<Held<V>>> {
+        let is_vouched =
+            |held: &Arc<Held<V>>| self.remote.as_ref().is_none_or(|remote| remote.vouches(held.verified) == Vouch::Yes);
+        self.local.get(key).filter(is_vouched)
+    }
+
     /// Answers from what a tier had.
-    fn answer(self: &Arc<Self>, mut look_up: LookUp<'_>, key: &K, held: &Held<V>) -> Option<V> {
+    fn answer<Q>(self: &Arc<Self>, mut look_up: LookUp<'_>, key: &Q, held: &Held<V>) -> Option<V>
+    where
+        Q: ToOwned<Owned = K> + ?Sized,
+    {
         look_up.hit = true;
         let now = Instant::now();
         if !held.is_fresh(now) {
             self.series.count(Tally::Stale);
-            if held.retry_at <= now {
-                self.refresh(key);
+            if held.retry_at() <= now {
+                self.refresh(key.to_owned());
             }
         }
         if held.value.is_none() {
@@ -155,25 +207,31 @@ where
 
     /// Looks into Redis, then loads. `fresh` leaves aside what is stale there.
     async fn find(&self, key: &K, since: u64, begun: Instant, fresh: bool) -> Landed<V, E> {
-        let mut stamp = None;
+        let (mut stamp, mut stale_there) = (None, false);
         if let Some(remote) = &self.remote {
             stamp = Some(remote.clock());
             if let Some(read) = remote.read(key).await {
                 stamp = Some(read.clock);
+                stale_there = read.held.is_some();
                 if let Some(held) = read.held.filter(|held| !fresh || held.is_fresh(Instant::now())) {
                     let held = Arc::new(held);
                     self.local.put(since, key.clone(), Arc::clone(&held));
-                    return Ok(Found { held, loaded: None });
+                    return Ok(Found { held, since, loaded: None });
                 }
             }
         }
         let value = self.load(key, begun).await?;
         let held = Arc::new(self.held(key, value, stamp.unwrap_or(0)));
-        let lives = held.is_usable(Instant::now()) && held.tags.len() <= MOST_TAGS;
-        let stored = lives
-            && held.tags.iter().all(|tag| tag.len() <= LONGEST_TAG)
-            && self.local.put(since, key.clone(), Arc::clone(&held));
-        Ok(Found { held, loaded: Some(stamp.filter(|_| stored)) })
+        let afterwards = if !is_storable(&held) {
+            // What is stale would be served, and loaded again for, to the end of its window.
+            self.local.forget(since, key, &held.tags);
+            if stale_there { Afterwards::Remove } else { Afterwards::Nothing }
+        } else if self.local.put(since, key.clone(), Arc::clone(&held)) {
+            stamp.map_or(Afterwards::Nothing, Afterwards::Write)
+        } else {
+            Afterwards::Nothing
+        };
+        Ok(Found { held, since, loaded: Some(afterwards) })
     }
 
     async fn load(&self, key: &K, begun: Instant) -> Result<Option<V>, ReadError<E>> {
@@ -195,31 +253,34 @@ where
             value,
             fresh_until,
             stale_until: later(fresh_until, stale),
-            retry_at: fresh_until,
+            retry_at: Mutex::new(fresh_until),
             tags: tags.into_iter().map(String::into_boxed_str).collect(),
             verified,
         }
     }
 
     async fn store(&self, key: &K, found: &Found<V>) {
-        if let (Some(remote), Some(Some(stamp))) = (&self.remote, found.loaded) {
-            remote.write(key, &found.held, stamp).await;
+        let (Some(remote), Some(afterwards)) = (&self.remote, found.loaded) else { return };
+        match afterwards {
+            Afterwards::Nothing => {}
+            Afterwards::Write(stamp) => remote.write(key, &found.held, stamp).await,
+            Afterwards::Remove => remote.remove(key).await,
         }
     }
 
     /// Loads again in the background, once at a time for each key.
-    fn refresh(self: &Arc<Self>, key: &K) {
+    fn refresh(self: &Arc<Self>, key: K) {
         let Ok(runtime) = Handle::try_current() else { return };
         let entered = {
             let mut refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-            if refreshing.contains(key) {
+            if refreshing.contains(&key) {
                 return;
             }
             let Some(entered) = self.refreshes.enter() else { return self.series.count(Tally::RefreshRejected) };
             refreshing.insert(key.clone());
             entered
         };
-        let mut refresh = Refresh { shared: Arc::clone(self), key: key.clone(), found: false, _entered: entered };
+        let mut refresh = Refresh { shared: Arc::clone(self), key, found: false, _entered: entered };
         let task = async move {
             let refresh = &mut refresh;
             let (shared, since) = (Arc::clone(&refresh.shared), refresh.shared.local.mark());
@@ -258,11 +319,8 @@ where
     fn drop(&mut self) {
         if !self.found {
             self.shared.series.count(Tally::RefreshFailed);
-            let since = self.shared.local.mark();
             if let Some(held) = self.shared.local.get(&self.key) {
-                let retry_at = later(Instant::now(), self.shared.settings.retry_refresh);
-                let held = Held { retry_at, ..Held::clone(&held) };
-                self.shared.local.put(since, self.key.clone(), Arc::new(held));
+                held.retry_not_before(later(Instant::now(), self.shared.settings.retry_refresh));
             }
         }
         self.shared.refreshing.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
@@ -289,6 +347,13 @@ impl Drop for LookUp<'_> {
 pub(super) fn later(moment: Instant, by: std::time::Duration) -> Instant {
     const CENTURY: std::time::Duration = std::time::Duration::from_secs(100 * 365 * 24 * 60 * 60);
     moment.checked_add(by.min(CENTURY)).unwrap_or(moment)
+}
+
+/// Whether it lives at all, and has no more tags than are kept.
+fn is_storable<V>(held: &Held<V>) -> bool {
+    held.is_usable(Instant::now())
+        && held.tags.len() <= MOST_TAGS
+        && held.tags.iter().all(|tag| tag.len() <= LONGEST_TAG)
 }
 
 const MOST_TAGS: usize = 64;

@@ -74,6 +74,16 @@ impl Breaker {
         opens
     }
 
+    /// Opens at one failure. Says whether it opens by this.
+    pub(super) fn trip(&self) -> bool {
+        let mut state = self.state();
+        let opens = state.probe_at.is_none();
+        if opens {
+            state.open();
+        }
+        opens
+    }
+
     pub(super) fn probed(&self, answered: bool) {
         let mut state = self.state();
         state.probing = false;

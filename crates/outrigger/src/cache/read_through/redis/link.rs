@@ -1,6 +1,5 @@
 //! The way to Redis: who may ask, what is known of its clock, and what it has still to be told.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use super::breaker::{Admission, Breaker};
+use super::untold::Untold;
 use crate::cache::read_through::builder::Settings;
 use crate::cache::read_through::series::{Series, Tally};
 use crate::redis::error_type;
@@ -22,21 +22,26 @@ pub(super) struct Link<C> {
     pub(super) settings: Settings,
     pub(super) breaker: Breaker,
     clock: Clock,
-    /// Keys of the invalidations that Redis has not been told of.
-    untold: Mutex<VecDeque<String>>,
+    untold: Mutex<Untold>,
+    telling: tokio::sync::Mutex<()>,
 }
-
-/// As many are kept; more become one that invalidates everything.
-const UNTOLD: usize = 1_024;
 
 /// Redis' count of invalidations, as it was when we last asked.
 #[derive(Debug, Default)]
 struct Clock {
     known: AtomicU64,
-    /// When it was last asked for, and when an answer last came.
-    asked: Mutex<Option<(Instant, Instant)>>,
+    heard: Mutex<Option<Heard>>,
     asking: tokio::sync::Mutex<()>,
     asking_aside: AtomicBool,
+}
+
+/// How far the knowledge of the clock goes. A question without an answer adds none.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    /// When the last question that was answered was asked.
+    asked: Instant,
+    /// When an answer last came.
+    answered: Instant,
 }
 
 /// Sets the tombstones to a clock that only rises, even when Redis lost it: it begins at the caller's time in
@@ -54,42 +59,64 @@ impl<C> Link<C>
 where
     C: ConnectionLike + Clone + Send + Sync + 'static,
 {
-    /// Asks Redis, unless it is left alone. `None` is counted.
+    /// Asks Redis, unless it is left alone. `None` is counted. A tier that cannot be read is down, whatever it says.
     pub(super) async fn ask<T: FromRedisValue>(self: &Arc<Self>, command: &::redis::Cmd) -> Option<T> {
-        match self.breaker.admit() {
-            Admission::Ask => {}
-            Admission::LeaveOut => {
-                self.series.count(Tally::RedisSkipped);
-                return None;
-            }
-            Admission::Probe => {
-                self.series.count(Tally::RedisSkipped);
-                self.probe();
-                return None;
-            }
+        if !self.is_admitted().await {
+            return None;
         }
-        // What is not told yet must be before anything is believed.
-        if self.untold().is_empty() || self.tell().await { self.send(command).await } else { None }
+        self.send(command).await.map_err(|failure| self.failed(&failure)).ok()
     }
 
-    /// Sends a command, whatever the breaker says, and tells the breaker how it went.
-    pub(super) async fn send<T: FromRedisValue>(&self, command: &::redis::Cmd) -> Option<T> {
+    /// Asks Redis to remember or forget an entry, unless it is left alone. If it says no, it can be read all the same.
+    pub(super) async fn offer<T: FromRedisValue>(self: &Arc<Self>, command: &::redis::Cmd) {
+        if self.is_admitted().await
+            && let Err(failure) = self.send::<T>(command).await
+            && !failure.is_answer
+        {
+            self.failed(&failure);
+        }
+    }
+
+    /// Whether Redis may be asked now, and knows all that it is to be told; counted if not.
+    pub(super) async fn is_admitted(self: &Arc<Self>) -> bool {
+        let admission = self.breaker.admit();
+        if admission == Admission::Probe {
+            self.probe();
+        }
+        // What is not told yet must be before anything is believed.
+        let admitted = admission == Admission::Ask && self.catch_up(false).await;
+        if !admitted {
+            self.series.count(Tally::RedisSkipped);
+        }
+        admitted
+    }
+
+    /// Sends a command, whatever the breaker says.
+    async fn send<T: FromRedisValue>(&self, command: &::redis::Cmd) -> Result<T, Failure> {
         let mut connection = self.connection.clone();
         let answer = timeout(self.settings.redis_timeout, command.query_async(&mut connection)).await;
-        let (error, unavailable) = match answer {
+        let failure = match answer {
             Ok(Ok(answer)) => {
                 self.breaker.succeeded();
-                return Some(answer);
+                return Ok(answer);
             }
-            Ok(Err(error)) => (error_type(&error), is_unavailable(&error)),
-            Err(_) => ("timeout", true),
+            Ok(Err(error)) => Failure { error_type: error_type(&error), is_answer: !is_unavailable(&error) },
+            Err(_) => Failure { error_type: "timeout", is_answer: false },
         };
-        self.series.redis_error(error);
-        if unavailable && self.breaker.failed() {
-            self.series.redis_available(false);
-            tracing::warn!(target: "outrigger::cache", cache = %self.prefix, error, "Redis does not answer: left alone");
+        self.series.redis_error(failure.error_type);
+        Err(failure)
+    }
+
+    fn failed(&self, failure: &Failure) {
+        if self.breaker.failed() {
+            self.left_alone(failure);
         }
-        None
+    }
+
+    fn left_alone(&self, failure: &Failure) {
+        self.series.redis_available(|| self.breaker.is_closed());
+        let error = failure.error_type;
+        tracing::warn!(target: "outrigger::cache", cache = %self.prefix, error, "Redis is of no use: left alone");
     }
 
     pub(super) fn probe(self: &Arc<Self>) {
@@ -97,44 +124,72 @@ where
         let probe = Probe { link: Arc::clone(self), answered: false };
         runtime.spawn(async move {
             let mut probe = probe;
-            let told = probe.link.untold().is_empty() || probe.link.tell().await;
-            probe.answered = told && probe.link.read_clock().await;
+            probe.answered = probe.link.catch_up(true).await && probe.link.read_clock().await;
         });
     }
 
-    pub(super) async fn read_clock(&self) -> bool {
+    async fn read_clock(&self) -> bool {
         let asked = Instant::now();
-        let clock = self.send::<Option<u64>>(cmd("GET").arg(self.clock_key())).await;
-        self.learn(asked, clock.map(Option::unwrap_or_default));
-        clock.is_some()
+        match self.send::<Option<u64>>(cmd("GET").arg(self.clock_key())).await {
+            Ok(clock) => self.learn(asked, clock.unwrap_or_default()),
+            Err(failure) => {
+                self.failed(&failure);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Tells Redis of all invalidations that there were before this call, once for all who wait for it. Says whether it
+    /// knows them.
+    pub(super) async fn catch_up(&self, probing: bool) -> bool {
+        if self.untold().is_empty() {
+            return true;
+        }
+        let _telling = self.telling.lock().await;
+        // Whoever told before may have told ours, or have found that Redis is down.
+        self.untold().is_empty() || (probing || self.breaker.is_closed()) && self.tell().await
     }
 
     /// Tells Redis of invalidations. Those that it cannot be told of are kept.
-    pub(super) async fn tell(&self) -> bool {
-        let untold: Vec<String> = self.untold().drain(..).collect();
+    async fn tell(&self) -> bool {
         let lasts = self.settings.lifetimes.longest().saturating_add(self.settings.load_timeout).saturating_add(MARGIN);
         let mut command = cmd("EVAL");
-        command.arg(INVALIDATE).arg(untold.len() + 1).arg(self.clock_key());
-        for key in &untold {
-            command.arg(key);
-        }
+        let calls = {
+            let untold = self.untold();
+            command.arg(INVALIDATE).arg(untold.keys().len() + 1).arg(self.clock_key());
+            for key in untold.keys() {
+                command.arg(key);
+            }
+            untold.calls()
+        };
         command.arg(micros()).arg(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).min(LONGEST_PX));
-        let kept = Untold { link: self, keys: untold };
         let asked = Instant::now();
-        let clock = self.send::<u64>(&command).await;
-        if clock.is_some() {
-            kept.told();
-            self.learn(asked, clock);
+        match self.send::<u64>(&command).await {
+            Ok(clock) => {
+                self.untold().told(calls);
+                self.learn(asked, clock);
+                true
+            }
+            Err(failure) => {
+                // A no here is worse than silence: other commands go on, and nothing that is there may be believed.
+                if !failure.is_answer {
+                    self.failed(&failure);
+                } else if self.breaker.trip() {
+                    self.left_alone(&failure);
+                }
+                false
+            }
         }
-        clock.is_some()
     }
 
-    /// Asks for the clock, once for all who wait for it.
-    pub(super) async fn ask_clock(&self) {
+    /// Asks for the clock, once for all who wait for it. Says whether it is known then.
+    pub(super) async fn ask_clock(&self) -> bool {
+        let begun = Instant::now();
         let _asking = self.clock.asking.lock().await;
-        if self.age().is_none_or(|age| age >= self.settings.sync_interval) {
-            self.read_clock().await;
-        }
+        // Whoever asked before may have asked after we came, or have found that Redis is down.
+        let is_known = |asked: Instant| asked > begun || asked.elapsed() < self.settings.sync_interval;
+        self.asked().is_some_and(is_known) || self.breaker.is_closed() && self.read_clock().await
     }
 
     /// Asks for the clock while look-ups go on with what is known.
@@ -162,18 +217,17 @@ impl<C> Link<C> {
             breaker: Breaker::new(),
             clock: Clock::default(),
             untold: Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Takes what Redis said. What was asked in vain is not asked again at once.
-    pub(super) fn learn(&self, asked: Instant, clock: Option<u64>) {
-        let mut last = self.clock.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last_asked, answered) = last.unwrap_or((asked, asked));
-        *last = Some((last_asked.max(asked), if clock.is_some() { Instant::now() } else { answered }));
+    /// Takes what Redis said.
+    pub(super) fn learn(&self, asked: Instant, clock: u64) {
+        let mut heard = self.clock.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = heard.unwrap_or(Heard { asked, answered: asked });
+        *heard = Some(Heard { asked: last.asked.max(asked), answered: Instant::now() });
         // It goes back only when Redis has lost it, not when answers overtake one another.
-        if let Some(clock) = clock
-            && (clock > self.clock.known.load(Ordering::Relaxed) || asked >= answered)
-        {
+        if clock > self.clock.known.load(Ordering::Relaxed) || asked >= last.answered {
             self.clock.known.store(clock, Ordering::Relaxed);
         }
     }
@@ -182,26 +236,18 @@ impl<C> Link<C> {
         self.clock.known.load(Ordering::Relaxed)
     }
 
-    /// How long ago Redis was last asked for the clock.
-    pub(super) fn age(&self) -> Option<Duration> {
-        self.clock.asked.lock().unwrap_or_else(PoisonError::into_inner).map(|(asked, _)| asked.elapsed())
+    /// When Redis was last asked for the clock and said it.
+    pub(super) fn asked(&self) -> Option<Instant> {
+        self.clock.heard.lock().unwrap_or_else(PoisonError::into_inner).map(|heard| heard.asked)
     }
 
-    pub(super) fn untold(&self) -> MutexGuard<'_, VecDeque<String>> {
+    fn untold(&self) -> MutexGuard<'_, Untold> {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn keep(&self, keys: impl IntoIterator<Item = String>) {
-        let mut untold = self.untold();
-        for key in keys {
-            if !untold.contains(&key) {
-                untold.push_back(key);
-            }
-        }
-        if untold.len() > UNTOLD {
-            untold.clear();
-            untold.push_back(self.all_key());
-        }
+    /// Keeps an invalidation until Redis knows it.
+    pub(super) fn keep(&self, key: String) {
+        self.untold().keep(key, || self.all_key());
     }
 
     pub(super) fn entry_key(&self, key: &str) -> String {
@@ -244,28 +290,16 @@ impl<C> Drop for Probe<C> {
     fn drop(&mut self) {
         self.link.breaker.probed(self.answered);
         if self.answered {
-            self.link.series.redis_available(true);
+            self.link.series.redis_available(|| self.link.breaker.is_closed());
             tracing::info!(target: "outrigger::cache", cache = %self.link.prefix, "Redis answers again");
         }
     }
 }
 
-/// Invalidations on their way to Redis: kept for later, should they not arrive.
-struct Untold<'a, C> {
-    link: &'a Link<C>,
-    keys: Vec<String>,
-}
-
-impl<C> Untold<'_, C> {
-    fn told(mut self) {
-        self.keys.clear();
-    }
-}
-
-impl<C> Drop for Untold<'_, C> {
-    fn drop(&mut self) {
-        self.link.keep(std::mem::take(&mut self.keys));
-    }
+struct Failure {
+    error_type: &'static str,
+    /// Whether Redis is there, and only says no to this command.
+    is_answer: bool,
 }
 
 /// Whether it was Redis that failed, and not the command.

@@ -5,12 +5,13 @@
 
 mod breaker;
 mod link;
+mod untold;
 mod wire;
 
 use std::fmt::Display;
 use std::hash::Hash;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::redis::aio::ConnectionLike;
@@ -84,8 +85,9 @@ where
         self
     }
 
-    /// The longest that an operation of Redis may take before the look-up goes on without it. Defaults to 50 ms. After
-    /// three failures in a row Redis is left alone, for 100 ms at first and 5 s at most, until a probe is answered.
+    /// The longest that an operation of Redis may take before the look-up goes on without it; a look-up may need
+    /// [several](crate::cache::read_through#when-redis-is-down). Defaults to 50 ms. After three failures in a row Redis
+    /// is left alone, for 100 ms at first and 5 s at most, until a probe is answered.
     #[must_use]
     pub fn redis_timeout(mut self, timeout: Duration) -> Self {
         self.settings.redis_timeout = timeout;
@@ -93,7 +95,8 @@ where
     }
 
     /// How old the knowledge of other processes' invalidations may be that an answer from memory rests on. Defaults to
-    /// 1 s: each process that looks things up asks Redis once a second, and answers within two seconds of that.
+    /// 1 s: each process that looks things up asks Redis once a second, and answers within two seconds of that. With zero,
+    /// every look-up asks.
     #[must_use]
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.settings.sync_interval = interval;
@@ -124,7 +127,7 @@ where
         let asked = Instant::now();
         let (entry, clock, key_at, all_at): Answer = self.link.ask(&command).await?;
         let clock = clock.unwrap_or_default();
-        self.link.learn(asked, Some(clock));
+        self.link.learn(asked, clock);
         let held = match &entry {
             Some(bytes) => self.believe(bytes, key_at.max(all_at), clock).await,
             None => None,
@@ -171,7 +174,7 @@ where
             value,
             fresh_until,
             stale_until: later(now, left(entry.stale_until)).max(fresh_until),
-            retry_at: fresh_until,
+            retry_at: Mutex::new(fresh_until),
             tags: entry.tags.iter().map(|tag| Box::from(*tag)).collect(),
             verified: clock,
         };
@@ -192,7 +195,7 @@ where
         };
         let mut command = cmd("SET");
         command.arg(self.link.entry_key(key)).arg(entry.encode()).arg("PX").arg(lives_millis.min(LONGEST_PX));
-        let _: Option<()> = self.link.ask(&command).await;
+        self.link.offer::<()>(&command).await;
     }
 }
 
@@ -211,21 +214,24 @@ where
         Box::pin(async move { self.write_key(&key.to_string(), held, stamp).await })
     }
 
-    fn invalidate<'a>(&'a self, what: &'a Invalidation<K>) -> Boxed<'a, ()> {
-        let link = &self.link;
-        // Before the first await: once this is called it is kept, even if its caller goes.
-        link.keep([match what {
-            Invalidation::Key(key) => link.key_key(&key.to_string()),
-            Invalidation::Tag(tag) => link.tag_key(tag),
-            Invalidation::All => link.all_key(),
-        }]);
+    fn remove<'a>(&'a self, key: &'a K) -> Boxed<'a, ()> {
         Box::pin(async move {
-            match link.breaker.admit() {
-                Admission::Ask => _ = link.tell().await,
-                Admission::Probe => link.probe(),
-                Admission::LeaveOut => link.series.count(Tally::RedisSkipped),
-            }
+            let mut command = cmd("DEL");
+            command.arg(self.link.entry_key(&key.to_string()));
+            self.link.offer::<u64>(&command).await;
         })
+    }
+
+    fn keep(&self, what: &Invalidation<K>) {
+        self.link.keep(match what {
+            Invalidation::Key(key) => self.link.key_key(&key.to_string()),
+            Invalidation::Tag(tag) => self.link.tag_key(tag),
+            Invalidation::All => self.link.all_key(),
+        });
+    }
+
+    fn tell(&self) -> Boxed<'_, ()> {
+        Box::pin(async move { _ = self.link.is_admitted().await })
     }
 
     fn vouches(&self, verified: u64) -> Vouch {
@@ -238,16 +244,21 @@ where
             return Vouch::Yes;
         }
         let interval = link.settings.sync_interval;
-        match link.age() {
+        match link.asked().map(|asked| asked.elapsed()) {
             Some(age) if age < interval => {}
-            Some(age) if age < interval * 2 => link.ask_aside(),
+            Some(age) if age < interval.saturating_mul(2) => link.ask_aside(),
             _ => return Vouch::Ask,
         }
         if link.known_clock() == verified { Vouch::Yes } else { Vouch::No }
     }
 
-    fn ask(&self) -> Boxed<'_, ()> {
-        Box::pin(self.link.ask_clock())
+    fn ask(&self, verified: u64) -> Boxed<'_, bool> {
+        Box::pin(async move {
+            let link = &self.link;
+            let is_known = link.ask_clock().await;
+            // While it is left alone, nobody can say better.
+            if is_known { link.known_clock() == verified } else { !link.breaker.is_closed() }
+        })
     }
 
     fn clock(&self) -> u64 {
