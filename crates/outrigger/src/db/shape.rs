@@ -295,9 +295,9 @@ fn text(lexeme: Lexeme<'_>) -> &str {
     }
 }
 
-/// Bytes of a statement that are read.
 /// Elements from which on a list stands for many: more than a program has constants of one kind.
 const BATCH: usize = 10;
+/// Bytes of a statement that are read.
 pub(super) const INPUT_LIMIT: usize = 8 * 1024;
 /// Bytes of a shape.
 pub(super) const LIMIT: usize = 1024;
