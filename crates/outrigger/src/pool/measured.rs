@@ -65,7 +65,7 @@ impl PoolMetrics {
 
     /// A connection is held from now on, until the [`Use`] is dropped.
     pub fn held(&self) -> Use {
-        Use { pool: self.clone(), start: Instant::now() }
+        Use { pool: self.clone(), start: Instant::now(), is_unseen: false }
     }
 
     /// A connection was made, in this time.
@@ -75,6 +75,11 @@ impl PoolMetrics {
 
     /// What the pool holds now. What [`watch`](super::watch) does each second.
     pub fn set(&self, counts: Counts) {
+        self.set_gauges(counts);
+        self.count_timeouts(&counts, &self.shared.series.timeouts_seen);
+    }
+
+    pub(super) fn set_gauges(&self, counts: Counts) {
         let series = &self.shared.series;
         self.state(&series.idle, "idle").set(number(counts.idle));
         self.state(&series.used, "used").set(number(counts.used));
@@ -89,13 +94,12 @@ impl PoolMetrics {
                 self.gauge(slot, metric).set(number(value));
             }
         }
-        self.timeouts_of(&counts);
     }
 
     /// Counts what the pool has counted since the last look.
-    pub(super) fn timeouts_of(&self, counts: &Counts) {
+    pub(super) fn count_timeouts(&self, counts: &Counts, seen: &AtomicU64) {
         if let Some(total) = counts.timeouts {
-            let before = self.shared.series.timeouts_seen.fetch_max(total, Relaxed);
+            let before = seen.fetch_max(total, Relaxed);
             self.timeouts().increment(total.saturating_sub(before));
         }
     }
@@ -114,15 +118,23 @@ impl PoolMetrics {
         Wait { pool: self.clone(), pending, count_timeout, start: Instant::now() }
     }
 
-    /// The pool is gone: it holds nothing.
-    pub(super) fn emptied(&self) {
+    /// The pool is gone: it holds nothing, and nobody waits where it is the pool that knows who does.
+    pub(super) fn emptied(&self, knows_pending: bool) {
         self.state(&self.shared.series.idle, "idle").set(0.0);
         self.state(&self.shared.series.used, "used").set(0.0);
+        if knows_pending {
+            self.gauge(&self.shared.series.pending, &db::CLIENT_CONNECTION_PENDING_REQUESTS).set(0.0);
+        }
     }
 
-    /// The pool's own count of timeouts begins at this: what it counted before it was watched is history.
-    pub(super) fn begin_at(&self, counts: &Counts) {
-        self.shared.series.timeouts_seen.store(counts.timeouts.unwrap_or_default(), Relaxed);
+    /// Another watch of this name begins. Returns its number.
+    pub(super) fn next_watch(&self) -> u64 {
+        self.shared.series.watches.fetch_add(1, Relaxed).wrapping_add(1)
+    }
+
+    /// Whether no other watch of this name has begun since.
+    pub(super) fn is_last_watch(&self, number: u64) -> bool {
+        self.shared.series.watches.load(Relaxed) == number
     }
 
     fn state(&self, slot: &Late<Gauge>, state: &'static str) -> Gauge {
@@ -175,7 +187,7 @@ impl Wait {
         let now = Instant::now();
         let wait_time = self.pool.histogram(&self.pool.shared.series.wait_time, &db::CLIENT_CONNECTION_WAIT_TIME);
         wait_time.record((now - self.start).as_secs_f64());
-        Use { pool: self.pool.clone(), start: now }
+        Use { pool: self.pool.clone(), start: now, is_unseen: false }
     }
 
     /// The wait ended in the pool's timeout.
@@ -200,10 +212,22 @@ impl Drop for Wait {
 pub struct Use {
     pool: PoolMetrics,
     start: Instant,
+    is_unseen: bool,
+}
+
+impl Use {
+    /// Its end will not be seen: it has no time.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn unseen(mut self) {
+        self.is_unseen = true;
+    }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
+        if self.is_unseen {
+            return;
+        }
         let use_time = self.pool.histogram(&self.pool.shared.series.use_time, &db::CLIENT_CONNECTION_USE_TIME);
         use_time.record(self.start.elapsed().as_secs_f64());
     }
@@ -222,8 +246,10 @@ pub(crate) struct Series {
     wait_time: Late<Histogram>,
     use_time: Late<Histogram>,
     timeouts: Late<Counter>,
-    /// Of a pool that counts its timeouts itself: how many of them are counted here.
+    /// Of a pool that counts its timeouts itself, and is set by hand: how many of them are counted here.
     timeouts_seen: AtomicU64,
+    /// How many watches there were.
+    watches: AtomicU64,
 }
 
 impl Series {
@@ -241,6 +267,7 @@ impl Series {
             use_time: Late::default(),
             timeouts: Late::default(),
             timeouts_seen: AtomicU64::new(0),
+            watches: AtomicU64::new(0),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::sampler::Sampler;
-use super::{Counts, Held, Pool, PoolMetrics};
+use super::sampler::{Sampler, Watch};
+use super::{Held, Pool, PoolMetrics};
 use crate::Metrics;
 
 /// Watches a pool under the given name, and returns what its connections can be taken through.
@@ -12,20 +12,16 @@ use crate::Metrics;
 /// Must be called within a Tokio runtime, as the pool itself; outside one, nothing is sampled, and a warning says so.
 /// Two pools need two names: with one, their numbers would overwrite each other.
 pub fn watch<P: Pool>(metrics: &Metrics, name: impl AsRef<str>, pool: &P) -> Watched<P> {
-    let measured = PoolMetrics::new(metrics, name.as_ref());
-    let at_first = pool.counts();
-    measured.begin_at(&at_first);
-    let sampler = Sampler::start(measured.clone(), pool.clone());
-    Watched { pool: pool.clone(), metrics: measured, at_first, _sampler: Arc::new(sampler) }
+    let watch = Arc::new(Watch::new(PoolMetrics::new(metrics, name.as_ref()), pool.counts()));
+    let sampler = Sampler::start(Arc::clone(&watch), pool.clone());
+    Watched { pool: pool.clone(), watch, _sampler: Arc::new(sampler) }
 }
 
 /// A pool whose waits are counted and whose connections' uses are timed. A cheap clone. See the [module](super).
 #[derive(Clone)]
 pub struct Watched<P> {
     pool: P,
-    metrics: PoolMetrics,
-    /// Says what the pool counts itself.
-    at_first: Counts,
+    watch: Arc<Watch>,
     _sampler: Arc<Sampler>,
 }
 
@@ -39,7 +35,7 @@ impl<P: Pool> Watched<P> {
     /// The metrics of this pool, for what is taken from it by other ways.
     #[must_use]
     pub fn metrics(&self) -> &PoolMetrics {
-        &self.metrics
+        &self.watch.metrics
     }
 
     /// Takes a connection by whatever future gives one; `timed_out` tells the pool's timeout from its other errors.
@@ -62,13 +58,13 @@ impl<P: Pool> Watched<P> {
         connection: impl Future<Output = Result<C, E>>,
         timed_out: impl FnOnce(&E) -> bool,
     ) -> Result<Held<C>, E> {
-        let wait = self.metrics.wait_beside(&self.at_first);
+        let wait = self.watch.metrics.wait_beside(&self.watch.at_first);
         match connection.await {
             Ok(connection) => Ok(Held::new(wait.acquired(), connection)),
             Err(error) => {
                 if timed_out(&error) {
                     wait.timed_out();
-                    self.metrics.timeouts_of(&self.pool.counts());
+                    self.watch.count_timeouts(&self.pool.counts());
                 }
                 Err(error)
             }
@@ -78,6 +74,6 @@ impl<P: Pool> Watched<P> {
 
 impl<P> fmt::Debug for Watched<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").field("name", &self.metrics.name()).finish_non_exhaustive()
+        f.debug_struct("Watched").field("name", &self.watch.metrics.name()).finish_non_exhaustive()
     }
 }

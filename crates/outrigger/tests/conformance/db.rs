@@ -250,6 +250,19 @@ async fn by_acquire<'a>(source: impl Acquire<'a, Database = Sqlite>) -> sqlx::Re
     by_executor(&mut *connection).await
 }
 
+pub(crate) async fn a_use_without_an_end_has_no_time(metrics: Metrics) {
+    let pool: TimedPool<Sqlite> = metrics.timed_pool("items", items().await);
+    Acquire::begin(&pool).await.unwrap().rollback().await.unwrap();
+    let name = [(label::DB_CLIENT_CONNECTION_POOL_NAME, "items")];
+    let counted = |page: &Page| {
+        let count = |metric| page.count(metric, &name);
+        (count(&db::CLIENT_CONNECTION_WAIT_TIME), count(&db::CLIENT_CONNECTION_USE_TIME))
+    };
+    assert_eq!(counted(&Page::of(&metrics)), (1, 0));
+    pool.begin().await.unwrap().rollback().await.unwrap();
+    assert_eq!(counted(&Page::of(&metrics)), (2, 1));
+}
+
 async fn by_connection(connection: &mut outrigger::db::TimedConnection<'_, Sqlite>) -> sqlx::Result<i64> {
     by_executor(&mut *connection).await
 }

@@ -66,7 +66,7 @@ macro_rules! recorders {
                 db::{
                     every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
                     collections_are_capped, a_cancelled_query_says_so, a_timed_pool_changes_no_query,
-                    a_timed_pool_tells_its_wait_from_its_queries, futures_of_any_client_are_timed,
+                    a_timed_pool_tells_its_wait_from_its_queries, a_use_without_an_end_has_no_time, futures_of_any_client_are_timed,
                 },
                 db_findings::{slow_queries_are_counted, repeated_statements_are_counted_once_for_each_request},
                 cache::{
@@ -76,6 +76,7 @@ macro_rules! recorders {
                 pool::{gauges_follow_the_pool, waits_and_timeouts_are_counted},
                 pool_kinds::{
                     bb8_pools_are_watched, deadpool_pools_are_watched, any_pool_can_be_watched, names_of_pools_are_capped,
+                    a_pool_that_replaces_another_has_numbers_of_its_own,
                 },
                 process::{the_process_is_read},
                 profile::{scopes_are_timed_and_their_names_capped},

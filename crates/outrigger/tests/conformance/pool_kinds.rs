@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -11,6 +12,7 @@ use outrigger::pool::{Counts, Pool, PoolMetrics, TimedManager};
 use outrigger::{Metrics, pool};
 use outrigger_semconv::{db, label};
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use crate::support::{Page, wait_for_page};
 
@@ -128,8 +130,16 @@ pub(crate) async fn deadpool_pools_are_watched(metrics: Metrics) {
     assert_eq!(page.count(&db::CLIENT_CONNECTION_USE_TIME, &[NAME]), 2);
     assert_eq!(page.count(&db::CLIENT_CONNECTION_CREATE_TIME, &[NAME]), 2);
 
+    // Closed while somebody waits.
+    let held = (watched.get().await.expect("one"), watched.get().await.expect("another"));
+    let mut waiting = Box::pin(watched.get());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    wait_for_page(&metrics, "one who waits", |page| pending(page) == Some(1.0)).await;
     sessions.close();
-    wait_for_page(&metrics, "closed", |page| counts(page) == (Some(0.0), Some(0.0))).await;
+    assert!(matches!(waiting.await, Err(PoolError::Closed)));
+    let page = wait_for_page(&metrics, "closed", |page| counts(page) == (Some(0.0), Some(0.0))).await;
+    assert_eq!(pending(&page), Some(0.0));
+    drop(held);
 }
 
 /// A pool that nobody has heard of.
@@ -161,6 +171,57 @@ pub(crate) async fn any_pool_can_be_watched(metrics: Metrics) {
     assert_eq!(page.count(&db::CLIENT_CONNECTION_WAIT_TIME, &[NAME]), 1);
     assert_eq!(number(&page, &db::CLIENT_CONNECTION_TIMEOUTS), Some(0.0));
     assert_eq!(number(&page, &db::CLIENT_CONNECTION_PENDING_REQUESTS), Some(0.0));
+}
+
+/// A pool that counts its own timeouts.
+#[derive(Clone)]
+struct Patient {
+    used: usize,
+    timeouts: Arc<AtomicU64>,
+}
+
+impl Patient {
+    fn new(used: usize) -> Self {
+        Self { used, timeouts: Arc::default() }
+    }
+}
+
+impl Pool for Patient {
+    fn counts(&self) -> Counts {
+        Counts::new(0, self.used).timeouts(self.timeouts.load(Relaxed))
+    }
+}
+
+pub(crate) async fn a_pool_that_replaces_another_has_numbers_of_its_own(metrics: Metrics) {
+    tokio::time::pause();
+    let moment = Duration::from_millis(5);
+    let timeouts = |page: &Page| number(page, &db::CLIENT_CONNECTION_TIMEOUTS);
+    let (old, new) = (Patient::new(1), Patient::new(2));
+    let watched = pool::watch(&metrics, "sessions", &old);
+    old.timeouts.store(5, Relaxed);
+    sleep(moment).await;
+    assert_eq!(timeouts(&Page::of(&metrics)), Some(5.0));
+
+    // For a while there are both.
+    let replacing = pool::watch(&metrics, "sessions", &new);
+    new.timeouts.store(2, Relaxed);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(timeouts(&Page::of(&metrics)), Some(7.0), "each is counted once");
+    drop(watched);
+    sleep(moment).await;
+    sleep(Duration::from_secs(1)).await;
+    let used = |page: &Page| page.number(&db::CLIENT_CONNECTION_COUNT, &USED);
+    assert_eq!(used(&Page::of(&metrics)), Some(2.0));
+
+    // And one that nobody looks at any more is dropped late.
+    let last = pool::watch(&metrics, "sessions", &Patient::new(3));
+    sleep(moment).await;
+    drop(replacing);
+    sleep(moment).await;
+    assert_eq!(used(&Page::of(&metrics)), Some(3.0), "the end of the old one is not the new one's");
+    drop(last);
+    sleep(moment).await;
+    assert_eq!(used(&Page::of(&metrics)), Some(0.0));
 }
 
 pub(crate) async fn names_of_pools_are_capped(metrics: Metrics) {

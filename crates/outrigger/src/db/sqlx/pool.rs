@@ -420,7 +420,8 @@ where
 }
 
 /// For code that asks for any [`Acquire`], migrations among it: the wait and the use are timed, but the queries are not,
-/// since the trait gives away the connection itself.
+/// since the trait gives away the connection itself. A transaction that it begins has no time of use either, as nobody here
+/// sees its end; [`TimedPool::begin`] has all of them.
 impl<'a, DB: Database> Acquire<'a> for &'_ TimedPool<DB> {
     type Database = DB;
 
@@ -433,7 +434,11 @@ impl<'a, DB: Database> Acquire<'a> for &'_ TimedPool<DB> {
 
     fn begin(self) -> BoxFuture<'a, Result<Transaction<'a, DB>, Error>> {
         let watched = self.shared.watched.clone();
-        Box::pin(async move { Transaction::begin(watched.acquire().await?.into_inner(), None).await })
+        Box::pin(async move {
+            let (connection, used) = watched.acquire().await?.into_parts();
+            used.unseen();
+            Transaction::begin(connection, None).await
+        })
     }
 }
 
