@@ -212,7 +212,7 @@ async fn a_server_that_dies_under_load_is_seen_to_die_and_to_recover() {
             let (succeeded, failed): (Arc<AtomicU64>, Arc<AtomicU64>) = (Arc::clone(&succeeded), Arc::clone(&failed));
             tokio::spawn(async move {
                 while !stop.load(Relaxed) {
-                    let outcome = if number % 2 == 0 {
+                    let outcome = if number.is_multiple_of(2) {
                         sqlx::query("SELECT * FROM items LIMIT 10").fetch_all(&pool).await.map(|_| ())
                     } else {
                         sqlx::query("INSERT INTO items DEFAULT VALUES").execute(&pool).await.map(|_| ())

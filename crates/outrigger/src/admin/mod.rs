@@ -302,7 +302,6 @@ impl Admin {
     /// The routes alone, to be served or mounted elsewhere, without the index. Where to listen does not matter then, and a
     /// service that ends stays ready. The token covers these routes, your own included, and none that are added later.
     /// With [`routes`](Self::routes) of your own it answers every path: nest it then, instead of merging it.
-    #[must_use]
     pub fn into_router(mut self) -> Router {
         let (_, phase) = watch::channel(Phase::Serving);
         let token = Token::chosen(self.token.as_deref());

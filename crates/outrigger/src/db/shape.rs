@@ -11,7 +11,9 @@
 
 mod lexer;
 
-pub(super) use self::lexer::{Lexeme, Lexer, is_one_of};
+#[cfg(feature = "postgres")]
+pub(super) use self::lexer::is_one_of;
+pub(super) use self::lexer::{Lexeme, Lexer};
 
 use super::tokens::Dialect;
 

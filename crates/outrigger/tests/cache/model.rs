@@ -116,9 +116,12 @@ proptest! {
     }
 }
 
+/// What the loader says of a key.
+type Loaded = Result<Option<u8>, ()>;
+
 async fn run(steps: Vec<Step>, negative: Duration) -> Result<(), TestCaseError> {
     let metrics = fresh();
-    let source: Arc<Mutex<HashMap<u8, Result<Option<u8>, ()>>>> = Arc::default();
+    let source: Arc<Mutex<HashMap<u8, Loaded>>> = Arc::default();
     let asked = Arc::clone(&source);
     let cached: ReadThrough<u8, u8, ()> = ReadThroughBuilder::new(NAME)
         .ttl(TTL)

@@ -301,8 +301,10 @@ pub(crate) async fn a_breaker_round_a_service_keeps_to_towers_contract(metrics: 
 /// Takes both places of a breaker that is half open, and fails to become ready.
 struct TakesThePlaces {
     breaker: Breaker,
-    probes: Vec<Pin<Box<dyn Future<Output = Result<(), CallError<Error>>>>>>,
+    probes: Vec<Pin<Box<Probe>>>,
 }
+
+type Probe = dyn Future<Output = Result<(), CallError<Error>>>;
 
 impl Service<()> for TakesThePlaces {
     type Response = ();

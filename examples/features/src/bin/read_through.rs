@@ -18,7 +18,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Ok(url) = std::env::var("REDIS_URL") {
         // Connects at the first command, and again after an outage: Redis need not be there.
         let redis = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, ConnectionManagerConfig::new())?;
-        products = products.redis(metrics.timed_redis(redis), (encode, decode));
+        products =
+            products.redis(metrics.timed_redis(redis), (|product: &String| product.clone().into_bytes(), decode));
     }
     let products = products.build(&metrics, read_product);
 
@@ -47,10 +48,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn read_product(id: u64) -> Result<Option<String>, std::io::Error> {
     tokio::time::sleep(Duration::from_millis(20)).await; // as long as a query takes
     Ok((id < 100).then(|| format!("product {id}")))
-}
-
-fn encode(product: &String) -> Vec<u8> {
-    product.clone().into_bytes()
 }
 
 fn decode(bytes: &[u8]) -> Option<String> {

@@ -133,8 +133,11 @@ pub(super) struct Answered<'e, T, O> {
     inner: BoxFuture<'e, Result<T, Error>>,
     observation: Observation,
     /// What is made of the answer, and how many rows it has.
-    answer: fn(T) -> (Option<usize>, Result<O, Error>),
+    answer: fn(T) -> Counted<O>,
 }
+
+/// How many rows an answer has, where it has any, and what the caller gets.
+type Counted<O> = (Option<usize>, Result<O, Error>);
 
 impl<'e, T> Answered<'e, Option<T>, Option<T>> {
     /// At most one row.

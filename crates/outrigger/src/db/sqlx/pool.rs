@@ -68,15 +68,16 @@ impl Metrics {
 }
 
 /// The database, where the options of the pool can be asked.
-#[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "only Postgres can be asked"))]
+#[cfg(feature = "postgres")]
 fn namespace<DB: Database>(pool: &sqlx::Pool<DB>) -> Option<String> {
-    #[cfg(feature = "postgres")]
-    {
-        let options = pool.connect_options();
-        let options = (&*options as &dyn std::any::Any).downcast_ref::<sqlx::postgres::PgConnectOptions>();
-        return options.and_then(|options| options.get_database()).map(str::to_owned);
-    }
-    #[cfg(not(feature = "postgres"))]
+    let options = pool.connect_options();
+    let options = (&*options as &dyn std::any::Any).downcast_ref::<sqlx::postgres::PgConnectOptions>();
+    options.and_then(|options| options.get_database()).map(str::to_owned)
+}
+
+/// The database, which only Postgres can be asked for.
+#[cfg(not(feature = "postgres"))]
+fn namespace<DB: Database>(_pool: &sqlx::Pool<DB>) -> Option<String> {
     None
 }
 
@@ -267,7 +268,7 @@ where
     fn stream<'e, 'q: 'e, T: Send + 'e>(
         &self,
         query: impl Execute<'q, DB>,
-        steps: for<'s> fn(BoxStream<'s, Result<Step<DB>, Error>>, Observation) -> Steps<'s, DB, T>,
+        steps: Watch<DB, T>,
     ) -> BoxStream<'e, Result<T, Error>> {
         let pool = self.clone();
         let query = Taken::new(query);
@@ -281,6 +282,9 @@ where
         }))
     }
 }
+
+/// Watches the steps of an answer.
+type Watch<DB, T> = for<'s> fn(BoxStream<'s, Result<Step<DB>, Error>>, Observation) -> Steps<'s, DB, T>;
 
 impl<DB: Database> Shared<DB> {
     fn way(&self) -> &Way {
