@@ -56,7 +56,7 @@
 //! | `read-through` | no | [`cache::read_through`]: a cache that loads by itself, once for all who ask; needs Tokio |
 //! | `redis` | no | [`redis`]: commands timed, look-ups counted; Redis behind the memory of a read-through cache |
 //! | `profile` | no | [`profile`]: CPU profiles on the admin listener, as flame graphs or for pprof; the timing of single functions |
-//! | `jemalloc` | no | [`allocator`]: what jemalloc says of itself, where the program runs on it; heap profiles, with `profile`; not in `full` |
+//! | `jemalloc` | no | `allocator`: what jemalloc says of itself, where the program runs on it; heap profiles, with `profile`; not in `full` |
 //! | `full` | no | all of these |
 //! | `reqwest-middleware` | no | the layer of [`client`] as a middleware of reqwest |
 //!

@@ -1,4 +1,4 @@
-//! Database metrics: wrap a pool of [`sqlx`] once, or any executor of a query, or the future of any other client.
+//! Database metrics: wrap a pool of [`sqlx`](::sqlx) once, or any executor of a query, or the future of any other client.
 //!
 //! ```
 //! # #[cfg(feature = "sqlx")] {
@@ -28,7 +28,7 @@
 //!   executor, and so are `&mut *connection` and `&mut *tx` of the connections and transactions that it gives, savepoints
 //!   within them too. It goes with `query`, `query_as`, `query_scalar`, the macros, `QueryBuilder`, `raw_sql`, prepared
 //!   statements and streams, for every driver, and in functions that take `impl Executor` or are generic over
-//!   [`sqlx::Database`]. The pool is [watched](crate::pool) too.
+//!   [`sqlx::Database`](::sqlx::Database). The pool is [watched](crate::pool) too.
 //! - [`Timed`] (to the global recorder) and [`Metrics::timed`](crate::Metrics::timed) wrap any executor for one query:
 //!   `.execute(Timed(&pool))`, `.fetch_one(Timed(&mut *tx))`. `Timed` writes through
 //!   [`Metrics::global`](crate::Metrics::global), whose settings are its own: what
@@ -47,7 +47,7 @@
 //!
 //! Nothing here derefs to one of sqlx's types, so that nothing goes by untimed without being said so. That is:
 //! - [`TimedPool::pool`] and [`TimedConnection::untimed`], for whoever asks for sqlx's own types;
-//! - code that is generic over [`sqlx::Acquire`], the migrations of `Migrator::run(&pool)` among it: the trait gives the
+//! - code that is generic over [`sqlx::Acquire`](::sqlx::Acquire), the migrations of `Migrator::run(&pool)` among it: the trait gives the
 //!   bare connection away. The wait and the use are timed, the queries are not.
 //!
 //! # What it emits

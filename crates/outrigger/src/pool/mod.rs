@@ -48,7 +48,7 @@
 //! # Limits
 //!
 //! A name stands for one pool: two pools of one name overwrite each other's numbers; where one replaces the other, the
-//! numbers are the new one's once the old one's [`Watched`] is dropped. 1,000 names per [`Metrics`], then
+//! numbers are the new one's once the old one's [`Watched`] is dropped. 1,000 names per [`Metrics`](crate::Metrics), then
 //! `_other`, counted in `outrigger_series_dropped_total`.
 
 #[cfg(feature = "bb8")]

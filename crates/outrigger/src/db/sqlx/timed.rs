@@ -10,7 +10,7 @@ use crate::Metrics;
 use crate::db::observation::Observation;
 use crate::db::statement::Way;
 
-/// An executor whose queries are timed, written to the global recorder. See the [module](super).
+/// An executor whose queries are timed, written to the global recorder. See the [module](crate::db).
 ///
 /// Its settings are those of [`Metrics::global`]. Around a [`TimedPool`](super::TimedPool) or what it gives, each query
 /// counts twice.
