@@ -17,6 +17,7 @@ usage: cargo run --release -- [--peers] <measure> [names]
   operations [cases]            what wrapping adds to a task, a cache hit: instructions, allocations (needs valgrind)
   allocations [contenders]      allocations per request, also over the first contender
   queries                       what a timed query costs beside a bare one (needs valgrind)
+  query-allocations             the part of it that needs no valgrind
   memory <libraries>            what is held beyond the series, and allocations per 64 KiB of a page
 
 --peers compiles the other libraries too.";
@@ -30,8 +31,10 @@ fn main() -> Result<()> {
     let Some((measure, names)) = arguments.split_first() else {
         return Err(USAGE.into());
     };
-    if measure == "queries" {
-        return database::queries(&Workers::build_database()?);
+    match measure.as_str() {
+        "queries" => return database::queries(&Workers::build_database()?),
+        "query-allocations" => return database::allocated(&Workers::build_database()?),
+        _ => {}
     }
     let workers = Workers::build(peers || measure == "compare")?;
     match measure.as_str() {

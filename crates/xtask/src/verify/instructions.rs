@@ -31,6 +31,8 @@ const QUESTIONS: &[&[&str]] = &[
     &["memory", "outrigger"],
     // Over the same without the wrapper.
     &["operations", "moka-future", "moka-sync", "task"],
+    // Beyond the bare pool's. What is polled is not in the gate: it differs by some per cent from run to run.
+    &["query-allocations"],
 ];
 
 /// Whoever makes something cheaper lowers its last column.
@@ -54,12 +56,23 @@ const FIGURES: &[Figure] = &[
     figure("held-by-observations", "outrigger", 0.0, 0.0),
     figure("page-allocations", "outrigger", 1.0, 0.08),
     figure("page-peak", "outrigger", 65_536.0, 32_408.0),
-    figure("operation", "moka-future", 150.0, 55.0),
-    figure("operation", "moka-sync", 150.0, 52.0),
+    // The difference of two hits, each a per mille more or less from run to run.
+    figure("operation", "moka-future", 150.0, 60.0),
+    figure("operation", "moka-sync", 150.0, 54.0),
     figure("operation-allocations", "moka-future", 0.0, 0.0),
     figure("operation-allocations", "moka-sync", 0.0, 0.0),
-    figure("operation", "task", 400.0, 321.0),
+    // 321 before a panic of whoever judges the outcome was told from a cancellation.
+    figure("operation", "task", 400.0, 385.0),
     figure("operation-allocations", "task", 0.0, 0.0),
+    // Where it is as many as the bare pool's, a busy machine counts one more or less: the query and SQLite wait for each other.
+    figure("query-allocs-one", "timed-pool", 0.0, 0.0),
+    figure("query-allocs-one", "timed", 0.0, 1.0),
+    figure("query-allocs-all", "timed-pool", 0.0, 0.0),
+    figure("query-allocs-all", "timed", 0.0, 0.0),
+    figure("query-allocs-stream", "timed-pool", 0.0, 1.0),
+    figure("query-allocs-stream", "timed", 0.0, 1.0),
+    figure("query-allocs-execute", "timed-pool", 0.0, 0.0),
+    figure("query-allocs-execute", "timed", 0.0, 0.0),
 ];
 
 /// How far above what has been reached a figure may lie: a compiler's next release moves it a little.
