@@ -4,6 +4,7 @@ use crate::backend::{Backend, new_database, on_each_database};
 use crate::support::{Customer, PATIENCE, Shop, assert_error};
 use outrigger_testkit::Folder;
 use sqlx::{Connection, PgConnection, SqliteConnection};
+use std::sync::Barrier;
 use std::thread;
 
 on_each_database!(
@@ -120,17 +121,19 @@ fn orders_survive_a_kill_and_are_finished_once(on: &Backend) {
 /// Customers of one product meet at the shelf, each with their goods in an order of their own.
 fn a_rush_sells_each_piece_once(on: &Backend) {
     let shop = on.shop_with(&["--restock-interval", "1h"]);
+    // The carts are full before anybody pays: what is sold out cannot be put into one.
+    let full = Barrier::new(8);
     let sold = thread::scope(|scope| {
         let rush: Vec<_> = (0..8)
             .map(|number| {
-                let shop = &shop;
+                let (shop, full) = (&shop, &full);
                 scope.spawn(move || {
                     let customer = shop.customer();
                     let mut goods = [LAST_PIECE, 1, 2, 3];
                     goods.rotate_left(number % 4);
-                    for id in goods {
-                        assert_eq!(customer.put_into_cart(id, 1).status, 200);
-                    }
+                    let put = goods.map(|id| customer.put_into_cart(id, 1).status);
+                    full.wait();
+                    assert_eq!(put, [200; 4]);
                     let response = customer.send("POST", "/orders", None);
                     if response.status != 201 {
                         assert_error(&response, 409, "out_of_stock", "0 left");
