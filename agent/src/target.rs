@@ -91,7 +91,7 @@ impl Target {
         }
         let overflow = self.routes.update(&self.series, scrape.started);
         self.health.dropped.route_limit = self.health.dropped.route_limit.saturating_add(overflow);
-        self.watches.observe(&self.routes);
+        self.watches.observe(&self.routes, scrape.at);
         Ok(())
     }
 }

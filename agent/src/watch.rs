@@ -4,7 +4,10 @@
 //! by their latency: what strangers ask for changes that mix at will, and says nothing of a route of the service. They
 //! still count in rates and error ratios.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use outrigger_detect::{
     ErrorDetector, ErrorInterval, ErrorSettings, Interval, LatencyDetector, LatencySettings, Phase, Verdict,
@@ -66,11 +69,11 @@ impl Watch {
         }
     }
 
-    fn observe(&mut self, bounds: &[f64], interval: &crate::derive::Interval) {
+    fn observe(&mut self, at: f64, bounds: &[f64], interval: &crate::derive::Interval) {
         self.verdicts.clear();
         let (seconds, reset) = (interval.seconds, interval.reset);
         if let Some(latency) = &mut self.latency {
-            let input = Interval { bounds, delta: &interval.delta, sum: interval.sum, seconds, reset };
+            let input = Interval { at, bounds, delta: &interval.delta, sum: interval.sum, seconds, reset };
             self.verdicts.push((Signal::Latency, latency.observe(&input)));
         }
         let input = ErrorInterval { failed: interval.failed, total: interval.requests(), seconds, reset };
@@ -85,8 +88,9 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Feeds every route's latest interval to its detectors. Routes that are gone are forgotten.
-    pub(crate) fn observe(&mut self, routes: &Routes) {
+    /// Feeds every route's latest interval, which ended at the given time, to its detectors. Routes that are gone are forgotten.
+    pub(crate) fn observe(&mut self, routes: &Routes, at: SystemTime) {
+        let at = at.duration_since(UNIX_EPOCH).map_or(f64::NAN, |since| since.as_secs_f64());
         self.by_route.retain(|key, _| routes.get(key).is_some());
         for (key, route) in routes.iter() {
             let Some(interval) = route.last() else { continue };
@@ -94,7 +98,7 @@ impl Watches {
                 Some(watch) => watch,
                 None => self.by_route.entry(key.clone()).or_insert_with(|| Watch::new(key)),
             };
-            watch.observe(&route.bounds, interval);
+            watch.observe(at, &route.bounds, interval);
         }
     }
 

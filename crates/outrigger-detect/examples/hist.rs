@@ -40,6 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 below = cumulative;
             }
             let verdict = detector.observe(&Interval {
+                at: row.time,
                 bounds: &bounds,
                 delta: &delta,
                 sum: since(row.sum, before.sum),

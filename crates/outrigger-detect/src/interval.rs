@@ -12,6 +12,9 @@ pub(crate) const MAX_WIDTH: usize = Interval::MAX_BOUNDS + 1;
 /// are not finite and strictly ascending, or there are more than [`MAX_BOUNDS`](Self::MAX_BOUNDS) of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval<'a> {
+    /// When the interval ended, in seconds since the UNIX epoch; the hour of the day comes from it. Not a finite number: not
+    /// known.
+    pub at: f64,
     /// Upper bounds of the buckets in seconds, inclusive, finite, ascending; `+Inf` is implied.
     pub bounds: &'a [f64],
     /// Requests per bucket, **not** cumulative; one entry more than `bounds`, the last for `+Inf`.

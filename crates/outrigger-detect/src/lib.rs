@@ -10,7 +10,7 @@
 //! let mut detector = LatencyDetector::new(LatencySettings::default());
 //! let bounds = [0.05, 0.1, 0.25, 0.5];
 //! let mut feed = |delta: [u64; 5], sum| {
-//!     detector.observe(&Interval { bounds: &bounds, delta: &delta, sum, seconds: 1.0, reset: false })
+//!     detector.observe(&Interval { at: f64::NAN, bounds: &bounds, delta: &delta, sum, seconds: 1.0, reset: false })
 //! };
 //! for _ in 0..60 {
 //!     feed([19, 1, 0, 0, 0], 0.5);

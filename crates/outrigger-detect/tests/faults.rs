@@ -125,7 +125,8 @@ fn a_restart_is_quiet() {
         let mut watched = Watched::new(Route::of_the_demo(seed), 1.0);
         watched.alarms_within(300.0);
         for _ in 0..5 {
-            let idle = Interval { bounds: &BOUNDS, delta: &[0; 16], sum: 0.0, seconds: 1.0, reset: false };
+            let idle =
+                Interval { at: f64::NAN, bounds: &BOUNDS, delta: &[0; 16], sum: 0.0, seconds: 1.0, reset: false };
             assert_eq!(watched.detector.observe(&idle).phase, Phase::Calm);
         }
         // Cold caches: half of the requests take 200 ms more for twenty seconds.
@@ -203,7 +204,7 @@ fn other_bounds_end_an_anomaly_without_recovery() {
     watched.alarms_within(300.0);
     watched.route.fault = Some((0.5, 0.2));
     watched.seconds_until(Phase::Anomalous, 60.0).unwrap();
-    let other = Interval { bounds: &[0.1, 1.0], delta: &[9, 9, 0], sum: 4.0, seconds: 1.0, reset: false };
+    let other = Interval { at: f64::NAN, bounds: &[0.1, 1.0], delta: &[9, 9, 0], sum: 4.0, seconds: 1.0, reset: false };
     let verdict = watched.detector.observe(&other);
     assert_eq!((verdict.phase, verdict.ended), (Phase::WarmingUp, Some(Ending::Adopted)));
     assert_eq!(watched.detector.observe(&other).ended, None);
@@ -213,7 +214,7 @@ fn other_bounds_end_an_anomaly_without_recovery() {
 fn other_bounds_start_over() {
     let mut detector = LatencyDetector::new(LatencySettings::default());
     let mut feed = |bounds: &[f64], delta: &[u64]| {
-        detector.observe(&Interval { bounds, delta, sum: 0.1, seconds: 1.0, reset: false }).phase
+        detector.observe(&Interval { at: f64::NAN, bounds, delta, sum: 0.1, seconds: 1.0, reset: false }).phase
     };
     for _ in 0..60 {
         feed(&[0.1, 1.0], &[9, 1, 0]);

@@ -43,7 +43,7 @@ fn a_route_takes_less_than_four_kibibytes_and_allocates_nothing_on_the_way() {
     let before = BYTES.get();
     let mut detector = LatencyDetector::new(LatencySettings::default());
     let mut feed = |delta: &[u64]| {
-        detector.observe(&Interval { bounds: &bounds, delta, sum: 0.5, seconds: 1.0, reset: false }).phase
+        detector.observe(&Interval { at: f64::NAN, bounds: &bounds, delta, sum: 0.5, seconds: 1.0, reset: false }).phase
     };
     assert_eq!(feed(&calm), Phase::WarmingUp);
     let bytes = BYTES.get() - before + size_of::<LatencyDetector>();

@@ -30,7 +30,7 @@ fn fed() -> impl Strategy<Value = Fed> {
 
 fn observe(detector: &mut LatencyDetector, fed: &Fed) -> Verdict {
     let Fed { delta, sum, seconds, reset, .. } = fed;
-    detector.observe(&Interval { bounds: &BOUNDS, delta, sum: *sum, seconds: *seconds, reset: *reset })
+    detector.observe(&Interval { at: f64::NAN, bounds: &BOUNDS, delta, sum: *sum, seconds: *seconds, reset: *reset })
 }
 
 fn check(verdict: &Verdict) {

@@ -138,7 +138,14 @@ impl Watched {
 
     pub(crate) fn step_with(&mut self, reset: bool) -> Verdict {
         let (delta, sum) = self.route.next(self.tick);
-        self.detector.observe(&Interval { bounds: &BOUNDS, delta: &delta, sum, seconds: self.tick, reset })
+        self.detector.observe(&Interval {
+            at: f64::NAN,
+            bounds: &BOUNDS,
+            delta: &delta,
+            sum,
+            seconds: self.tick,
+            reset,
+        })
     }
 
     /// Runs for a while and counts how often an anomaly opened.
