@@ -1,5 +1,5 @@
 use super::*;
-use outrigger_detect::{ErrorShift, LatencyShift, Quantiles};
+use outrigger_detect::{Ending, ErrorShift, LatencyShift, Quantiles, Shift};
 
 const TARGET: &str = "127.0.0.1:9464";
 
