@@ -1,5 +1,7 @@
 //! The command line of `outrigger`.
 
+mod detect;
+
 use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use crate::config::keys;
 use crate::config::value::Value;
 use crate::config::{ConfigError, ConfigFile, Loaded, Origin, Problem, Settings, Sources};
 use crate::run::Agent;
+use detect::Detect;
 
 /// Runs the program with the process' arguments and environment, and answers with its exit code: 0 for success, 1 for
 /// failure, 2 for a command line that could not be read.
@@ -28,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run(args),
         Command::Check { file } => check(&file),
         Command::Health { url, timeout } => health(url, timeout.into()),
+        Command::Detect(detect) => detect::main(&detect),
     }
 }
 
@@ -45,6 +49,7 @@ Examples:
   outrigger run --target 127.0.0.1:8080/stats     scrape another page
   outrigger run --otlp-endpoint http://collector:4318
   outrigger check outrigger.toml                  is this file right, and what does it mean?
+  outrigger detect hist < route.csv               what would have been flagged?
 
 Every key of the file is an environment variable too: `interval` is OUTRIGGER_INTERVAL,
 `otlp.endpoint` is OUTRIGGER_OTLP_ENDPOINT. Flags win over variables, variables over the file.
@@ -71,6 +76,9 @@ enum Command {
         #[arg(long, default_value = "3s")]
         timeout: humantime::Duration,
     },
+    /// Run a detector over CSV on stdin: one row in, one verdict out.
+    #[command(subcommand)]
+    Detect(Detect),
 }
 
 #[derive(Args)]

@@ -153,3 +153,21 @@ fn a_dead_endpoint_does_not_hold_the_end_up() {
     // The promise is a tenth of a second; a busy machine gets thirty. The push itself would take ten seconds.
     assert!(asked.elapsed() < Duration::from_secs(3), "it took {:?}", asked.elapsed());
 }
+
+#[test]
+fn detect_answers_each_row_and_names_what_it_cannot_read() {
+    let input = b"timestamp,le_0.1,le_+Inf,sum\n1767225600,1,2,0.3\n1767225605,4,6,0.9\n";
+    let detect = outrigger().args(["detect", "hist"]);
+    let finished = detect.run_with_input(input, DEADLINE);
+    assert!(finished.status.success(), "{}", finished.log);
+    assert_eq!(finished.stdout, "1767225600,0.0000,0\n1767225605,0.0000,0\n");
+
+    let finished = detect.run_with_input(&[&input[..], b"1767225610,9,seven,1\n"].concat(), DEADLINE);
+    assert_eq!(finished.status.code(), Some(1));
+    assert_eq!(finished.stdout.lines().count(), 2);
+    let mistake = "stdin:4: column 3: `seven` is no number; write one such as 12.5";
+    assert_eq!(finished.log.lines().last(), Some(mistake), "{}", finished.log);
+
+    let help = run(&["detect", "hist", "--help"]);
+    assert!(help.stdout.contains("outrigger detect hist < route.csv"), "{}", help.stdout);
+}

@@ -1,0 +1,87 @@
+//! `outrigger detect`: the agent's detectors over files and pipes, one row of CSV in, one out.
+
+mod csv;
+mod hist;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub(super) enum Detect {
+    /// Judge the latency of one route from its bucket counters.
+    #[command(long_about = HIST, after_help = HIST_EXAMPLES)]
+    Hist {
+        /// Say on stderr what moved as an anomaly opens, and why it ended.
+        #[arg(long)]
+        words: bool,
+    },
+}
+
+const HIST: &str = "\
+Judge the latency of one route from its bucket counters.
+
+Reads CSV on stdin with the header `timestamp,le_<bound>,...,le_+Inf[,sum]`: cumulative counters of one Prometheus
+histogram, bounds in seconds and ascending, one row per scrape. Counters that fall back are a restart; a scrape that was
+missed is a row that is absent. `timestamp` is UNIX seconds or a date of UTC.
+
+Writes `timestamp,score,alert` for each row and in their order, without a header: how far the route is above its usual,
+in standard deviations of its own noise, and 1 while an anomaly is open. No row looks at a later one.";
+
+const HIST_EXAMPLES: &str = "\
+Examples:
+  outrigger detect hist < route.csv > verdicts.csv
+  tail -n +1 -f route.csv | outrigger detect hist --words";
+
+/// Runs one detector over stdin.
+pub(super) fn main(detect: &Detect) -> ExitCode {
+    let (input, mut output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
+    let outcome = match detect {
+        Detect::Hist { words } => hist::run(input, &mut output, &mut Words(*words)),
+    };
+    // What was judged before a mistake in the input is still an answer.
+    let outcome = outcome.and(output.flush().map_err(DetectError::Output));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // A closed pipe is the reader's choice.
+        Err(DetectError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => super::fail(&error),
+    }
+}
+
+/// Sentences for people beside the rows for programs, if they are wanted.
+struct Words(bool);
+
+impl Words {
+    fn say(&mut self, timestamp: &str, sentence: fmt::Arguments<'_>) {
+        if self.0 {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "{timestamp}: {sentence}");
+        }
+    }
+}
+
+/// Why a detector stopped before the end of its input.
+#[derive(Debug)]
+enum DetectError {
+    /// The input is not what was asked for: where, what, and what to write instead.
+    Input(String),
+    /// The input could not be read.
+    Read(String, io::Error),
+    /// The output could not be written.
+    Output(io::Error),
+}
+
+impl fmt::Display for DetectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(message) => f.write_str(message),
+            Self::Read(source, error) => write!(f, "{source}: cannot be read: {error}"),
+            Self::Output(error) => write!(f, "stdout: cannot be written: {error}"),
+        }
+    }
+}
