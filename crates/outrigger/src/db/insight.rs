@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::dialect::{self, Dialect};
 use super::scan;
-use super::tokens::{self, Dialect};
 use super::{ErrorType, Statement, n_plus_one, shape, slow};
 use crate::Metrics;
 
@@ -48,7 +48,7 @@ pub(crate) fn finished(finished: &Finished<'_>) {
 impl Statement {
     /// Without values: see [`shape`]. `None` where it cannot be told what is one.
     pub(super) fn shape(&self) -> Option<String> {
-        let known = tokens::is_understood(self.text(), self.system());
+        let known = dialect::is_understood(self.text(), self.system());
         known.then(|| shape::shape(self.text(), Dialect::of(self.system())))
     }
 

@@ -95,9 +95,12 @@
 //!
 #![doc = include_str!("findings.md")]
 
+mod dialect;
 #[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
 pub(crate) mod insight;
 mod labels;
+#[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "the scanner needs less of it than a shape"))]
+mod lexer;
 #[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
 mod n_plus_one;
 mod observation;
@@ -115,7 +118,6 @@ mod slow;
 mod sqlx;
 #[cfg_attr(not(feature = "sqlx"), allow(dead_code, reason = "an operation by name has no statement"))]
 mod statement;
-mod tokens;
 
 pub use self::labels::ErrorType;
 pub use self::n_plus_one::{InRequest, InScope, RequestScope};

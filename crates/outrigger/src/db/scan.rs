@@ -9,7 +9,8 @@ mod corpus;
 
 use outrigger_semconv::label;
 
-use super::tokens::{self, Dialect, Token, Tokens};
+use super::dialect::{self, Dialect};
+use super::lexer::{Lexeme, Lexer, is_one_of};
 
 /// What a statement says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) fn scan<'a>(sql: &'a str, system: &str) -> Scanned<'a> {
     let Some(operation) = verb(&mut tokens, &mut ctes) else {
         return Scanned { operation: label::OTHER, collection: None };
     };
-    let understood = tokens::is_understood(text, system);
+    let understood = dialect::is_understood(text, system);
     let collection = match table(&mut tokens, operation).filter(|_| understood) {
         Some(name) if ctes.contain(name) => None,
         Some(name) if is_plain(name) => Some(name),
@@ -36,6 +37,82 @@ pub(super) fn scan<'a>(sql: &'a str, system: &str) -> Scanned<'a> {
         None => None,
     };
     Scanned { operation, collection }
+}
+
+/// The few kinds of lexeme that tell a verb and a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    /// A keyword or a bare name.
+    Word(&'a str),
+    /// A quoted name, as it stands between its quotes.
+    Quoted(&'a str),
+    Open,
+    Close,
+    Dot,
+    Comma,
+    /// The semicolon.
+    End,
+    /// A string, a number, an operator.
+    Other,
+}
+
+#[derive(Clone, Debug)]
+struct Tokens<'a> {
+    lexer: Lexer<'a>,
+    depth: i32,
+    /// The statement goes on behind the text.
+    truncated: bool,
+    dialect: Dialect,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(text: &'a str, truncated: bool, dialect: Dialect) -> Self {
+        Self { lexer: Lexer::new(text, dialect), depth: 0, truncated, dialect }
+    }
+
+    /// Parentheses open at this point.
+    fn depth(&self) -> i32 {
+        self.depth
+    }
+
+    /// Whether the last token touches the edge of what is read, so that it may be cut.
+    fn is_cut(&self) -> bool {
+        self.truncated && self.lexer.is_at_end()
+    }
+
+    /// What stands in quotes that can be a name's: a shape takes it for a value where it may be one.
+    fn quoted(&self) -> Option<&'a str> {
+        let raw = self.lexer.raw();
+        let inner = |open: char, close: char| raw.strip_prefix(open)?.strip_suffix(close);
+        match self.dialect {
+            Dialect::MySql => inner('`', '`'),
+            Dialect::Postgres => inner('"', '"').or_else(|| inner('`', '`')),
+            Dialect::Other => inner('"', '"').or_else(|| inner('`', '`')).or_else(|| inner('[', ']')),
+        }
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        Some(match self.lexer.next()? {
+            Lexeme::Word(word) => Token::Word(word),
+            Lexeme::Quoted(_) | Lexeme::Value => self.quoted().map_or(Token::Other, Token::Quoted),
+            Lexeme::Open => {
+                self.depth = self.depth.saturating_add(1);
+                Token::Open
+            }
+            Lexeme::Close => {
+                self.depth = self.depth.saturating_sub(1);
+                Token::Close
+            }
+            Lexeme::Dot => Token::Dot,
+            Lexeme::Comma => Token::Comma,
+            Lexeme::End => Token::End,
+            _ => Token::Other,
+        })
+    }
 }
 
 /// The first word, past parentheses and a `WITH` list.
@@ -168,10 +245,6 @@ fn name<'a>(tokens: &mut Tokens<'a>, skipped: &[&str]) -> Option<&'a str> {
     }
 }
 
-fn is_one_of(word: &str, words: &[&str]) -> bool {
-    words.iter().any(|other| other.eq_ignore_ascii_case(word))
-}
-
 /// Whether a name can be a label's value: short, and without anything that needs escaping.
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
@@ -278,7 +351,6 @@ mod tests {
             ("SELECT id, name FROM products WHERE id = $1", "SELECT", Some("products")),
             ("select count(*) from products", "SELECT", Some("products")),
             ("  \n\t-- newest first\nSELECT * FROM orders ORDER BY id DESC", "SELECT", Some("orders")),
-            ("/* a /* nested */ comment */ SELECT 1", "SELECT", None),
             ("SELECT * FROM public.orders o JOIN users u ON u.id = o.user_id", "SELECT", Some("orders")),
             ("SELECT * FROM \"shop\".\"order-items\"", "SELECT", Some("order-items")),
             ("SELECT * FROM \"Order\"", "SELECT", Some("Order")),
@@ -347,6 +419,11 @@ mod tests {
             ("postgresql", r"SELECT 'back\' FROM y", Some("y")),
             ("postgresql", "SELECT $$FROM x$$, $tag$FROM $$ x$tag$, $1 FROM y", Some("y")),
             ("postgresql", "SELECT a[1] FROM y", Some("y")),
+            ("postgresql", "/* comments /* nest */ FROM x */ SELECT * FROM y", Some("y")),
+            ("sqlite", "/* comments /* do not */ SELECT * FROM y", Some("y")),
+            ("mysql", "SELECT 1--1 FROM y", Some("y")),
+            ("sqlite", "WITH \"a\" AS (SELECT 1), \"b\" AS (SELECT 2) SELECT * FROM \"b\"", None),
+            ("sqlite", "WITH \"a\" AS (SELECT 1) SELECT * FROM \"y\"", Some("y")),
             ("sqlite", "SELECT [FROM x] FROM [products]", Some("products")),
             ("sqlite", "SELECT $1, :name, @p, ?2 FROM y", Some("y")),
         ];

@@ -9,13 +9,8 @@
 //! backslash escapes in PostgreSQL, with them in MySQL. In SQLite, text in double quotes that stands where a name would
 //! is taken for a name.
 
-mod lexer;
-
-#[cfg(feature = "postgres")]
-pub(super) use self::lexer::is_one_of;
-pub(super) use self::lexer::{Lexeme, Lexer};
-
-use super::tokens::Dialect;
+use super::dialect::Dialect;
+use super::lexer::{Lexeme, Lexer};
 
 /// The shape as text, for logs.
 pub(super) fn shape(sql: &str, dialect: Dialect) -> String {

@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use ::metrics::Histogram;
 
+use super::dialect::Dialect;
 use super::labels::{OpenLabels, OperationLabels};
 use super::scan::{self, SCAN_LIMIT, Scanned};
-use super::tokens::Dialect;
 use super::{insight, shape};
 use crate::Metrics;
 use crate::series::Row;

@@ -1,7 +1,7 @@
 //! Which columns of a table a condition compares, read from how a plan writes the condition.
 
-use crate::db::shape::{Lexeme, Lexer, is_one_of};
-use crate::db::tokens::Dialect;
+use crate::db::dialect::Dialect;
+use crate::db::lexer::{Lexeme, Lexer, is_one_of};
 
 /// Columns that an index could serve, those that are compared for equality first.
 pub(super) fn compared(condition: &str, alias: &str) -> Vec<String> {

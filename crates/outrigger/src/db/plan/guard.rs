@@ -1,7 +1,7 @@
 //! Whether a statement may be explained: one SELECT that changes and locks nothing.
 
-use crate::db::shape::{Lexeme, Lexer, is_one_of};
-use crate::db::tokens::Dialect;
+use crate::db::dialect::Dialect;
+use crate::db::lexer::{Lexeme, Lexer, is_one_of};
 
 /// The statement without its last semicolon, if it is a single plain SELECT.
 ///

@@ -1,12 +1,10 @@
 //! SQL cut into lexemes, with every value, whatever its spelling, as one kind that does not hold it.
-//!
-//! The statement scanner's tokens drop what tells no table; a shape keeps all but values, hence a lexer of its own.
 
-use crate::db::tokens::Dialect;
+use super::dialect::Dialect;
 
 /// A piece of a statement. Borrowed text is never a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::db) enum Lexeme<'a> {
+pub(super) enum Lexeme<'a> {
     /// A keyword or a bare name.
     Word(&'a str),
     /// A quoted name, with its quotes.
@@ -30,9 +28,11 @@ pub(in crate::db) enum Lexeme<'a> {
 
 /// Reads each byte once, save for the few that it looks ahead.
 #[derive(Clone, Debug)]
-pub(in crate::db) struct Lexer<'a> {
+pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// Where the last lexeme begins.
+    start: usize,
     /// Whitespace or a comment stood before the last lexeme.
     spaced: bool,
     /// The last two, the older one first: what tells a name in double quotes from a string.
@@ -41,8 +41,8 @@ pub(in crate::db) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(in crate::db) fn new(text: &'a str, dialect: Dialect) -> Self {
-        Self { text, at: 0, spaced: false, before: [None; 2], dialect }
+    pub(super) fn new(text: &'a str, dialect: Dialect) -> Self {
+        Self { text, at: 0, start: 0, spaced: false, before: [None; 2], dialect }
     }
 
     pub(super) fn spaced(&self) -> bool {
@@ -52,6 +52,11 @@ impl<'a> Lexer<'a> {
     /// Whether the last lexeme touches the end of the text.
     pub(super) fn is_at_end(&self) -> bool {
         self.at >= self.text.len()
+    }
+
+    /// The last lexeme as it stands in the text, values too.
+    pub(super) fn raw(&self) -> &'a str {
+        self.since(self.start)
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -266,6 +271,7 @@ impl<'a> Iterator for Lexer<'a> {
 
     fn next(&mut self) -> Option<Lexeme<'a>> {
         self.pass_space();
+        self.start = self.at;
         let byte = self.peek(0)?;
         let simple = match byte {
             b'(' => Some(Lexeme::Open),
@@ -327,12 +333,12 @@ impl Lexeme<'_> {
     }
 }
 
-pub(in crate::db) fn is_one_of(word: &str, list: &[&str]) -> bool {
+pub(super) fn is_one_of(word: &str, list: &[&str]) -> bool {
     list.iter().any(|listed| listed.eq_ignore_ascii_case(word))
 }
 
 /// Letters, digits, underscore and dollar sign, and every byte of a character that is not ASCII.
-fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii()
 }
 
