@@ -103,16 +103,16 @@ impl Observation {
         output
     }
 
-    /// What is waited for from now on is a connection, not the operation itself.
+    /// What is waited for since then is a connection, not the operation itself.
     #[cfg(feature = "sqlx")]
-    pub(super) fn wait_for_connection(&mut self) {
-        self.unsent = true;
+    pub(super) fn wait_for_connection(&mut self, since: Instant) {
+        (self.unsent, self.start) = (true, Some(since));
     }
 
-    /// The connection is there: the operation begins with the next poll.
+    /// The connection is there: the operation begins at the given moment, else with the next poll.
     #[cfg(feature = "sqlx")]
-    pub(super) fn connected(&mut self) {
-        (self.unsent, self.start) = (false, None);
+    pub(super) fn connected(&mut self, start: Option<Instant>) {
+        (self.unsent, self.start) = (false, start);
     }
 
     /// As [`watch`](Self::watch), for each step of a stream. The clock is read where the driver waits, not for each row.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+#[cfg(feature = "sqlx")]
+use std::time::Instant;
 
 use super::Use;
 
@@ -23,6 +25,12 @@ impl<C> Held<C> {
     pub fn into_inner(self) -> C {
         drop(self.used);
         self.connection
+    }
+
+    /// Since when it is held.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn since(&self) -> Instant {
+        self.used.since()
     }
 
     #[cfg(feature = "sqlx")]

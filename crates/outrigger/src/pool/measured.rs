@@ -182,6 +182,12 @@ pub struct Wait {
 }
 
 impl Wait {
+    /// Since when it waits.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn since(&self) -> Instant {
+        self.start
+    }
+
     /// The wait ended with a connection, which is held from now on.
     pub fn acquired(self) -> Use {
         let now = Instant::now();
@@ -216,6 +222,12 @@ pub struct Use {
 }
 
 impl Use {
+    /// Since when it is held.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn since(&self) -> Instant {
+        self.start
+    }
+
     /// Its end will not be seen: it has no time.
     #[cfg(feature = "sqlx")]
     pub(crate) fn unseen(mut self) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::sampler::{Sampler, Watch};
-use super::{Held, Pool, PoolMetrics};
+use super::{Held, Pool, PoolMetrics, Wait};
 use crate::Metrics;
 
 /// Watches a pool under the given name, and returns what its connections can be taken through.
@@ -58,17 +58,27 @@ impl<P: Pool> Watched<P> {
         connection: impl Future<Output = Result<C, E>>,
         timed_out: impl FnOnce(&E) -> bool,
     ) -> Result<Held<C>, E> {
-        let wait = self.watch.metrics.wait_beside(&self.watch.at_first);
+        let wait = self.wait();
         match connection.await {
             Ok(connection) => Ok(Held::new(wait.acquired(), connection)),
             Err(error) => {
                 if timed_out(&error) {
-                    wait.timed_out();
-                    self.watch.count_timeouts(&self.pool.counts());
+                    self.timed_out(wait);
                 }
                 Err(error)
             }
         }
+    }
+
+    /// A caller asks for a connection.
+    pub(crate) fn wait(&self) -> Wait {
+        self.watch.metrics.wait_beside(&self.watch.at_first)
+    }
+
+    /// The wait ended in the pool's timeout.
+    pub(crate) fn timed_out(&self, wait: Wait) {
+        wait.timed_out();
+        self.watch.count_timeouts(&self.pool.counts());
     }
 }
 

@@ -225,22 +225,34 @@ where
 
     /// Takes a connection for an operation, which begins when it is there. Only where it fails in the wait, the wait is
     /// the operation's.
+    ///
+    /// sqlx's future is large, and polled where it is made: each further move would cost as much as what is measured here.
     async fn acquire_for(&self, asked: Asked<'_>) -> Result<(Held<PoolConnection<DB>>, Observation), Error> {
+        let watched = &self.shared.watched;
         let system = self.shared.way().system;
         let mut observation = self.shared.observe(asked);
-        observation.wait_for_connection();
-        let mut acquired = pin!(self.shared.watched.acquire());
-        let mut held = match poll_fn(|cx| observation.watch(|| acquired.as_mut().poll(cx))).await {
-            Ok(held) => held,
+        let wait = watched.wait();
+        observation.wait_for_connection(wait.since());
+        let mut acquiring = pin!(watched.pool().acquire());
+        let mut held = match poll_fn(|cx| observation.watch(|| acquiring.as_mut().poll(cx))).await {
+            Ok(connection) => Held::new(wait.acquired(), connection),
             Err(error) => {
+                if matches!(error, Error::PoolTimedOut) {
+                    watched.timed_out(wait);
+                }
                 observation.finish(error_type(&error));
                 return Err(error);
             }
         };
-        observation.connected();
-        self.learn(&mut held).await;
+        if self.shared.must_learn() {
+            observation.connected(None);
+            self.learn(&mut held).await;
+        } else {
+            observation.connected(Some(held.since()));
+        }
         // Another may have learnt it meanwhile.
         if self.shared.way().system != system {
+            observation.connected(None);
             observation = self.shared.observe(asked);
         }
         Ok((held, observation))
@@ -249,8 +261,7 @@ where
     /// Asks MySQL's driver, until it has answered once, whether it is MariaDB that it talks to.
     async fn learn(&self, connection: &mut DB::Connection) {
         let shared = &*self.shared;
-        let known = shared.way.system != "mysql" || shared.mariadb.get().is_some();
-        if known || shared.unanswered.load(Relaxed) >= LEARN_TRIES {
+        if !shared.must_learn() {
             return;
         }
         // Whether there is a row, any driver's connection can tell; the version itself would have to be decoded.
@@ -289,6 +300,11 @@ type Watch<DB, T> = for<'s> fn(BoxStream<'s, Result<Step<DB>, Error>>, Observati
 impl<DB: Database> Shared<DB> {
     fn way(&self) -> &Way {
         self.mariadb.get().and_then(Option::as_ref).unwrap_or(&self.way)
+    }
+
+    /// Whether it could be MariaDB, which has not been asked yet.
+    fn must_learn(&self) -> bool {
+        self.way.system == "mysql" && self.mariadb.get().is_none() && self.unanswered.load(Relaxed) < LEARN_TRIES
     }
 
     pub(super) fn observe(&self, asked: Asked<'_>) -> Observation {
