@@ -70,6 +70,22 @@ pub(crate) async fn every_way_to_query_is_timed(metrics: Metrics) {
     assert!(sums.is_some_and(|sum| sum > 0.0), "the guard lives as long as the query");
 }
 
+/// What the macros check them against is kept in `.sqlx`.
+pub(crate) async fn queries_checked_by_sqlx_are_timed(metrics: Metrics) {
+    let pool = metrics.timed_pool("shop", items().await);
+    let item = sqlx::query_as!(Item, "SELECT id, name FROM items WHERE id = $1", 2).fetch_one(&pool).await.unwrap();
+    assert_eq!(item.id, 2);
+    let record = sqlx::query!("SELECT id, name FROM items WHERE id = $1", 3).fetch_one(metrics.timed(pool.pool()));
+    assert_eq!(record.await.unwrap().id, 3);
+    let mut tx = pool.begin().await.unwrap();
+    let count = sqlx::query_scalar!("SELECT count(*) FROM items").fetch_one(&mut *tx).await.unwrap();
+    assert_eq!(count, 3);
+    tx.commit().await.unwrap();
+
+    let page = Page::of(&metrics);
+    assert_eq!(page.count(&db::CLIENT_OPERATION_DURATION, &labels("SELECT", "items")), 3, "{}", page.text());
+}
+
 pub(crate) async fn failures_have_a_type(metrics: Metrics) {
     let pool = items().await;
     let timed = || metrics.timed(&pool);

@@ -64,7 +64,7 @@ macro_rules! recorders {
                     calls_that_are_cut_anywhere_are_counted_once, reqwest_is_counted_too,
                 },
                 db::{
-                    every_way_to_query_is_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
+                    every_way_to_query_is_timed, queries_checked_by_sqlx_are_timed, failures_have_a_type, a_stream_ends_with_its_last_row_or_its_drop,
                     collections_are_capped, a_cancelled_query_says_so, a_timed_pool_changes_no_query,
                     a_timed_pool_tells_its_wait_from_its_queries, a_use_without_an_end_has_no_time, futures_of_any_client_are_timed,
                 },
