@@ -41,9 +41,14 @@ pub(super) fn test(context: &Context) -> Result<String> {
             .env("OUTRIGGER_PYTHON", tools::python()),
         &log,
     );
-    // Counted also after a failure: how much passed says where to look.
-    println!("{}", counts(&fs::read_to_string(&log).unwrap_or_default()));
-    outcome.map(|_| "all tests passed, none of them without the servers it needs".into())
+    // Also after a failure: how much passed, and what failed, says where to look.
+    let text = fs::read_to_string(&log).unwrap_or_default();
+    println!("{}", counts(&text));
+    match (outcome, failures(&text)) {
+        (Ok(_), _) => Ok("all tests passed, none of them without the servers it needs".into()),
+        (Err(error), failures) if failures.is_empty() => Err(error),
+        (Err(_), failures) => Err(format!("{failures}(all of it: {})", log.display()).into()),
+    }
 }
 
 pub(super) fn test_with_debug_assertions(context: &Context) -> Result<String> {
@@ -69,6 +74,26 @@ pub(super) fn models(context: &Context) -> Result<String> {
         return Err("no model ran: is cfg(outrigger_loom) still the one of crates/outrigger-recorder?".into());
     }
     Ok(counts(&text))
+}
+
+/// What the tests that failed said, each cut to its beginning.
+fn failures(log: &str) -> String {
+    const LINES: usize = 30;
+    let mut text = String::new();
+    let mut left = 0;
+    for line in log.lines() {
+        if line.starts_with("---- ") {
+            left = LINES;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            left = 0;
+        }
+        if left > 0 && !line.is_empty() {
+            left -= 1;
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// Adds up what the test runners report, in one line.
@@ -291,4 +316,17 @@ pub(super) fn fuzz(context: &Context) -> Result<String> {
     let text = sh::logged(&mut command, &context.logs.join("fuzz.log"))?;
     let done = text.lines().rfind(|line| line.starts_with("Done ")).unwrap_or("Done");
     Ok(format!("libFuzzer found nothing: {done}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failures;
+
+    #[test]
+    fn what_failed_is_told_and_what_passed_is_not() {
+        let log = "test a ... ok\ntest b::c ... FAILED\n\nfailures:\n\n---- b::c stdout ----\n\nthread panicked:\n  left: 1\n\n\n\
+                   failures:\n    b::c\n\ntest result: FAILED. 1 passed; 1 failed\n";
+        assert_eq!(failures(log), "---- b::c stdout ----\nthread panicked:\n  left: 1\n");
+        assert_eq!(failures("test a ... ok\n\ntest result: ok. 1 passed; 0 failed\n"), "");
+    }
 }
