@@ -1,6 +1,7 @@
 //! `outrigger detect`: the agent's detectors over files and pipes, one row of CSV in, one out.
 
 mod csv;
+mod explain;
 mod hist;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,9 @@ pub(super) enum Detect {
         #[arg(long)]
         words: bool,
     },
+    /// Name the components that make another one slow or fail, the most suspicious first.
+    #[command(long_about = EXPLAIN, after_help = EXPLAIN_EXAMPLES)]
+    Explain(explain::Explain),
 }
 
 const HIST: &str = "\
@@ -37,11 +41,24 @@ Examples:
   outrigger detect hist < route.csv > verdicts.csv
   tail -n +1 -f route.csv | outrigger detect hist --words";
 
-/// Runs one detector over stdin.
+const EXPLAIN: &str = "\
+Name the components that make another one slow or fail, the most suspicious first, one per line.
+
+What a component adds to the time of its requests (or to their failures) beyond what the components it calls add is its
+own; the one with the most of it comes first. The recordings have a column for each component, metric (`latency` in
+seconds, `availability` in per cent, `requests`) and statistic (`Average`, or p50 to p99 in its place; `Sum`), and a row
+for each interval. Give the incident a few intervals from before it: what was as slow then is not its cause.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Example:
+  outrigger detect explain normal.csv incident.csv graph.csv checkout latency --words";
+
+/// Runs one detector over stdin, or over files.
 pub(super) fn main(detect: &Detect) -> ExitCode {
-    let (input, mut output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
+    let mut output = io::BufWriter::new(io::stdout().lock());
     let outcome = match detect {
-        Detect::Hist { words } => hist::run(input, &mut output, &mut Words(*words)),
+        Detect::Hist { words } => hist::run(io::stdin().lock(), &mut output, &mut Words(*words)),
+        Detect::Explain(explain) => explain::run(explain, &mut output),
     };
     // What was judged before a mistake in the input is still an answer.
     let outcome = outcome.and(output.flush().map_err(DetectError::Output));

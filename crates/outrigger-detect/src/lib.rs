@@ -30,6 +30,7 @@
 #![deny(missing_docs)]
 
 mod baseline;
+mod cause;
 mod errors;
 mod evidence;
 mod history;
@@ -41,6 +42,7 @@ mod state;
 mod tracker;
 mod verdict;
 
+pub use cause::{Component, Observation, Suspect, rank_components};
 pub use errors::ErrorDetector;
 pub use interval::{ErrorInterval, Interval};
 pub use latency::LatencyDetector;

@@ -56,6 +56,12 @@ impl<R: Read> Rows<R> {
         }
     }
 
+    /// The row that must be there.
+    pub(super) fn expect(&mut self, what: &str) -> Result<Row<'_>, DetectError> {
+        let missing = format!("{}:{}: the input ends where {what} should follow", self.source, self.number + 1);
+        self.next()?.ok_or(DetectError::Input(missing))
+    }
+
     /// Whether the next row has still to arrive: the moment to hand out what is finished.
     pub(super) fn waits(&self) -> bool {
         !self.input.buffer().contains(&b'\n')

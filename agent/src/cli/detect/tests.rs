@@ -112,6 +112,52 @@ fn each_row_is_answered_before_the_next_is_waited_for() {
     assert_eq!(*answered.borrow(), [0, 0, 1, 2, 3]);
 }
 
+/// Recorded figures as `explain` reads them: the row of each interval by a function of column and interval.
+fn recording(intervals: usize, value: impl Fn(usize, usize) -> f64) -> String {
+    let mut text = "component,shop,stock,shop,stock\nmetric,latency,latency,requests,requests\n\
+                    statistic,Average,Average,Sum,Sum\nunix_timestamp,,,,\n"
+        .to_owned();
+    for interval in 0..intervals {
+        let values = [0, 1, 2, 3].map(|column| value(column, interval).to_string());
+        writeln!(text, "{},{}", 1000 + 300 * interval, values.join(",")).unwrap();
+    }
+    text
+}
+
+#[test]
+fn explain_names_the_callee_and_mistakes_their_place() {
+    let folder = outrigger_testkit::Folder::new("explain");
+    let usual = |column, interval| [0.1, 0.05, 100.0, 200.0][column] * (1.0 + 0.01 * (interval % 5) as f64);
+    let slow =
+        |column, interval| usual(column, interval) + if column < 2 && interval > 1 { [0.4, 0.2][column] } else { 0.0 };
+    let explain = |case: &str, target: &str| {
+        let command = explain::Explain {
+            normal: folder.write("normal.csv", &recording(40, usual)),
+            case: folder.write("case.csv", case),
+            graph: folder.write("graph.csv", ",shop,stock\nshop,0,1\nstock,0,\n"),
+            target: target.to_owned(),
+            metric: explain::Metric::Latency,
+            words: false,
+        };
+        let mut output = Vec::new();
+        explain::run(&command, &mut output).map_err(|error| error.to_string())?;
+        Ok::<_, String>(String::from_utf8(output).unwrap())
+    };
+    assert_eq!(explain(&recording(5, slow), "shop").unwrap(), "stock\nshop\n");
+    let strange = explain(&recording(5, slow), "shopp").unwrap_err();
+    assert!(strange.ends_with("case.csv: there is no component `shopp`; did you mean `shop`?"), "{strange}");
+    let wrong = explain(&recording(5, slow).replace("1300,", "1300,fast"), "shop").unwrap_err();
+    assert!(
+        wrong.contains("case.csv:6: column 2: `fast0.") && wrong.ends_with("is no number; write one such as 12.5"),
+        "{wrong}"
+    );
+    let short = explain("a,b\nc,d\n", "shop").unwrap_err();
+    assert!(
+        short.ends_with("case.csv:3: the input ends where the header row of the statistics should follow"),
+        "{short}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -120,6 +166,10 @@ proptest! {
         for input in [&bytes[..], text.as_bytes(), &[HEADER.as_bytes(), &bytes].concat(), &[HEADER.as_bytes(), text.as_bytes()].concat()] {
             let (output, outcome) = hist(input);
             prop_assert!(output.lines().count() <= input.split(|byte| *byte == b'\n').count());
+            let rows = || csv::Rows::new("file", input);
+            for outcome in [explain::Table::read(rows()).map(drop), explain::read_graph(rows()).map(drop)] {
+                prop_assert!(outcome.is_ok() || outcome.is_err_and(|error| error.to_string().starts_with("file:")));
+            }
             prop_assert!(outcome.is_ok() || outcome.is_err_and(|message| message.starts_with("stdin")));
         }
     }
