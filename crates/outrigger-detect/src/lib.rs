@@ -27,6 +27,9 @@
 //!
 //! A detector with 15 bounds takes less than 4 KiB and allocates nothing while it runs, but one small vector as an anomaly
 //! opens. Its [`State`] can be kept with serde and taken up again. [`quantile`] reads a quantile off a histogram.
+//!
+//! Any other series, a rate, a queue, CPU or memory, goes to a [`PointDetector`], which ranks each value among the peaks
+//! that the series has shown and compares it with the same time of day.
 #![deny(missing_docs)]
 
 mod baseline;
@@ -36,17 +39,22 @@ mod evidence;
 mod history;
 mod interval;
 mod latency;
+mod point;
 mod quantile;
+mod series;
 mod settings;
 mod state;
 mod tracker;
 mod verdict;
+mod words;
 
 pub use cause::{Component, Observation, Suspect, rank_components};
 pub use errors::ErrorDetector;
 pub use interval::{ErrorInterval, Interval};
 pub use latency::LatencyDetector;
+pub use point::{PointDetector, PointSettings, PointVerdict, Unusual};
 pub use quantile::quantile;
+pub use series::SeriesState;
 pub use settings::{ErrorSettings, LatencySettings, Pace};
 pub use state::{State, StateError};
 pub use verdict::{Ending, ErrorShift, LatencyShift, Phase, Quantiles, Shift, Verdict};

@@ -6,7 +6,7 @@ use std::{
     cell::Cell,
 };
 
-use outrigger_detect::{Interval, LatencyDetector, LatencySettings, Phase};
+use outrigger_detect::{Interval, LatencyDetector, LatencySettings, Phase, PointDetector, PointSettings};
 
 struct Counting;
 
@@ -61,4 +61,21 @@ fn a_route_takes_less_than_four_kibibytes_and_allocates_nothing_on_the_way() {
     }
     assert_eq!(feed(&slow), Phase::Anomalous);
     assert_eq!(ALLOCATIONS.get(), allocations + 1);
+}
+
+#[test]
+fn a_series_takes_less_than_five_kibibytes_and_allocates_nothing_on_the_way() {
+    let before = BYTES.get();
+    let mut detector = PointDetector::new(PointSettings::default());
+    let bytes = BYTES.get() - before + size_of::<PointDetector>();
+    assert!(bytes <= 5 * 1024, "{bytes} bytes");
+    println!("{bytes} bytes per series");
+    let allocations = ALLOCATIONS.get();
+    let mut alerts = 0;
+    for row in 0..5000_u32 {
+        let value = if row == 3000 { 1e6 } else { f64::from(row % 37) };
+        alerts += u32::from(detector.observe(f64::from(row) * 60.0, value).alert);
+    }
+    assert!(alerts > 0);
+    assert_eq!(ALLOCATIONS.get(), allocations);
 }

@@ -1,0 +1,46 @@
+//! Numbers as a person reads them.
+
+use std::fmt;
+
+/// A number with three significant digits: `0.0125`, `3.2`, `118`, `45200`, `1.2e12`.
+pub(crate) struct Number(pub(crate) f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.0;
+        let size = number.abs();
+        if size == 0.0 || !size.is_finite() {
+            return f.write_str(if size == 0.0 { "0" } else { "?" });
+        }
+        let magnitude = size.log10().floor() as i32;
+        if !(-4..9).contains(&magnitude) {
+            return write!(f, "{number:.1e}");
+        }
+        let decimals = usize::try_from(2 - magnitude).unwrap_or(0);
+        let text = format!("{number:.decimals$}");
+        f.write_str(if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Number;
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        for (number, text) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (0.01251, "0.0125"),
+            (3.2, "3.2"),
+            (9.999, "10"),
+            (-118.4, "-118"),
+            (45_200.0, "45200"),
+            (1.23e12, "1.2e12"),
+            (1e-9, "1.0e-9"),
+            (f64::NAN, "?"),
+        ] {
+            assert_eq!(Number(number).to_string(), text);
+        }
+    }
+}
