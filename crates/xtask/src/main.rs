@@ -1,6 +1,8 @@
-//! The project's own commands: `cargo demo` runs the main job, `cargo verify` is every check and every test.
+//! The project's own commands: `cargo demo` runs the main job, `cargo verify` is every check and every test,
+//! `cargo score` says how well the detectors do.
 
 mod demo;
+mod score;
 mod sh;
 mod verify;
 
@@ -22,12 +24,16 @@ enum Command {
     /// Run every check and every test, installing what they need
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::Options),
+    /// Print what the detectors find in labelled data, beside a reference and the goals
+    #[command(after_help = score::EXAMPLES)]
+    Score(score::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Verify(options) => verify::run(&options),
+        Command::Score(options) => score::run(&options),
     };
     match outcome {
         Ok(code) => code,
