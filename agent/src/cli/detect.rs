@@ -3,6 +3,7 @@
 mod csv;
 mod explain;
 mod hist;
+mod point;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,13 @@ pub(super) enum Detect {
     #[command(long_about = HIST, after_help = HIST_EXAMPLES)]
     Hist {
         /// Say on stderr what moved as an anomaly opens, and why it ended.
+        #[arg(long)]
+        words: bool,
+    },
+    /// Judge any other series of values: a rate, a saturation, a queue, memory.
+    #[command(long_about = POINT, after_help = POINT_EXAMPLES)]
+    Point {
+        /// Say on stderr what is unusual.
         #[arg(long)]
         words: bool,
     },
@@ -41,6 +49,19 @@ Examples:
   outrigger detect hist < route.csv > verdicts.csv
   tail -n +1 -f route.csv | outrigger detect hist --words";
 
+const POINT: &str = "\
+Judge any other series of values: a rate, a saturation, a queue, memory.
+
+Reads CSV on stdin with the header `timestamp,value`, best a row a minute. `timestamp` is UNIX seconds or a date of UTC;
+a value that is absent or NaN is passed over.
+
+Writes `timestamp,score,alert` for each row and in their order, without a header: how unusual the value is for this
+series, and 1 where that is told. No row looks at a later one.";
+
+const POINT_EXAMPLES: &str = "\
+Example:
+  outrigger detect point --words < queue.csv > verdicts.csv";
+
 const EXPLAIN: &str = "\
 Name the components that make another one slow or fail, the most suspicious first, one per line.
 
@@ -58,6 +79,7 @@ pub(super) fn main(detect: &Detect) -> ExitCode {
     let mut output = io::BufWriter::new(io::stdout().lock());
     let outcome = match detect {
         Detect::Hist { words } => hist::run(io::stdin().lock(), &mut output, &mut Words(*words)),
+        Detect::Point { words } => point::run(io::stdin().lock(), &mut output, &mut Words(*words)),
         Detect::Explain(explain) => explain::run(explain, &mut output),
     };
     // What was judged before a mistake in the input is still an answer.

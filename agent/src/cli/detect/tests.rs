@@ -14,6 +14,12 @@ fn hist(input: &[u8]) -> (String, Result<(), String>) {
     (String::from_utf8(output).unwrap(), outcome)
 }
 
+fn point(input: &[u8]) -> (String, Result<(), String>) {
+    let mut output = Vec::new();
+    let outcome = point::run(input, &mut output, &mut Words(false)).map_err(|error| error.to_string());
+    (String::from_utf8(output).unwrap(), outcome)
+}
+
 fn mistake(input: &str) -> String {
     hist(input.as_bytes()).1.unwrap_err()
 }
@@ -69,6 +75,24 @@ fn mistakes_name_line_column_and_fix() {
     let (output, outcome) = hist(b"timestamp,le_+Inf\n1,1\n2,\xff\n");
     assert_eq!(output, "1,0.0000,0\n");
     assert_eq!(outcome, Err("stdin:3: byte 3 of the line is not UTF-8; save the file as UTF-8".to_owned()));
+}
+
+#[test]
+fn a_value_that_never_was_is_flagged_and_mistakes_are_named() {
+    let mut rows = "timestamp,value\n".to_owned();
+    for minute in 0..3000_u32 {
+        let value = if minute == 2900 { 90.0 } else { 20.0 + f64::from(minute * 7919 % 101) / 20.0 };
+        writeln!(rows, "{},{value}", 1_767_225_600 + 60 * minute).unwrap();
+    }
+    let (output, outcome) = point(rows.as_bytes());
+    assert_eq!((outcome, output.lines().count()), (Ok(()), 3000));
+    assert!(output.lines().nth(2900).unwrap().ends_with(",1"), "{:?}", output.lines().nth(2900));
+
+    let mistake = |row: &str| point(format!("timestamp,value\n{row}\n").as_bytes()).1.unwrap_err();
+    assert_eq!(mistake("5"), "stdin:2: there is no value; write `timestamp,value`");
+    assert_eq!(mistake("5,6,7"), "stdin:2: column 3: there are two columns only, `timestamp,value`");
+    assert_eq!(mistake("5,x"), "stdin:2: column 2: `x` is no number; write one such as 12.5");
+    assert!(point(b"time,value\n").1.unwrap_err().starts_with("stdin:1: the header is `timestamp,value`"));
 }
 
 /// Hands out one row at a time, and looks at what was answered before each.
@@ -164,6 +188,7 @@ proptest! {
     #[test]
     fn no_input_is_too_strange(bytes in vec(any::<u8>(), 0..200), text in "[0-9,.a-z\"+\n-]{0,200}") {
         for input in [&bytes[..], text.as_bytes(), &[HEADER.as_bytes(), &bytes].concat(), &[HEADER.as_bytes(), text.as_bytes()].concat()] {
+            prop_assert!(point(input).1.map_or_else(|message| message.starts_with("stdin"), |()| true));
             let (output, outcome) = hist(input);
             prop_assert!(output.lines().count() <= input.split(|byte| *byte == b'\n').count());
             let rows = || csv::Rows::new("file", input);
@@ -172,6 +197,14 @@ proptest! {
             }
             prop_assert!(outcome.is_ok() || outcome.is_err_and(|message| message.starts_with("stdin")));
         }
+    }
+
+    #[test]
+    fn any_values_are_answered_row_by_row(values in vec((any::<f64>(), any::<f64>()), 1..60)) {
+        let rows: Vec<_> = values.iter().filter(|(at, _)| at.is_finite()).map(|(at, value)| format!("{at},{value}\n")).collect();
+        let (output, outcome) = point(format!("timestamp,value\n{}", rows.concat()).as_bytes());
+        prop_assert_eq!((outcome, output.lines().count()), (Ok(()), rows.len()));
+        prop_assert!(output.lines().all(|line| line.split(',').nth(1).unwrap().parse::<f64>().unwrap().is_finite()), "{}", output);
     }
 
     /// Any numbers: restarts, clocks that go back, sums of nothing. One row out for each row in, finite, and the rows
