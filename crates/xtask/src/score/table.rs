@@ -92,9 +92,12 @@ pub(super) fn markdown(figures: &Value, cost: &Cost, date: &str, streams: u32, s
     let _ = writeln!(
         text,
         "# What the detectors find\n\n\
-         Made by `cargo score` on {date} with the default settings, one set of parameters for everything, and {seeds}.\n\
+         Made by `cargo score` on {date} with the default settings, one set of parameters for everything, and\n\
+         {seeds}.\n\
          The labelled data and its scorer are no part of this repository. \"Held-out\" is the middle 90 % of 2000 bootstrap\n\
-         samples over streams that nothing was tuned on; where there is one, its worse end is held against the goal.\n\n\
+         samples over streams that nothing was tuned on; where there is one, its worse end is held against the goal.\n\
+         NAB counts the alerts that were given; the best threshold in brackets is chosen afterwards for the scores as they\n\
+         are, without the hold that keeps an alert from being repeated.\n\n\
          | | figure | reference | goal | held-out, 90 % | met |\n|---|---|---|---|---|---|"
     );
     for line in lines(figures, cost) {
