@@ -21,6 +21,7 @@ use crate::config::keys;
 use crate::config::value::Value;
 use crate::config::{ConfigError, ConfigFile, Loaded, Origin, Problem, Settings, Sources};
 use crate::run::Agent;
+use crate::store::folder;
 use detect::Detect;
 
 /// Runs the program with the process' arguments and environment, and answers with its exit code: 0 for success, 1 for
@@ -104,6 +105,9 @@ struct RunArgs {
     /// Log lines to write to stderr: error, warn, info, debug, trace, or target=level pairs [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// Keep state and incidents here [default: $STATE_DIRECTORY, else ~/.local/state/outrigger]
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<String>,
     /// The TOML file to read [default: none]
     #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
     config: Option<PathBuf>,
@@ -124,6 +128,7 @@ impl RunArgs {
             ("interval", &self.interval),
             ("scrape_timeout", &self.scrape_timeout),
             ("otlp.endpoint", &self.otlp_endpoint),
+            ("data_dir", &self.data_dir),
             ("log", &self.log),
         ];
         flags.extend(texts.into_iter().filter_map(|(key, text)| Some((key, Value::Text(text.clone()?)))));
@@ -136,7 +141,9 @@ impl RunArgs {
         // RUST_LOG is what Rust programs are usually told; ours and the flag say it more precisely.
         let fallback = |name: &str| if name == "OUTRIGGER_LOG" { find("RUST_LOG") } else { None };
         let env = |name: &str| find(name).or_else(|| fallback(name));
-        Ok(Loaded::load(&Sources { file, env: Some(&env), flags: self.flags() })?.settings)
+        let mut settings = Loaded::load(&Sources { file, env: Some(&env), flags: self.flags() })?.settings;
+        settings.data_dir = settings.data_dir.or_else(|| folder::usual(|name| std::env::var_os(name)));
+        Ok(settings)
     }
 }
 
@@ -173,6 +180,11 @@ fn run(args: Box<RunArgs>) -> ExitCode {
     log_to_stderr(&settings);
     for warning in keys::doubts(&settings, &variables) {
         tracing::warn!("{warning}");
+    }
+    if settings.data_dir.is_none() {
+        tracing::warn!(
+            "there is no home to keep state in, so nothing is kept across restarts; name a folder with --data-dir"
+        );
     }
     let runtime = match runtime() {
         Ok(runtime) => runtime,

@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::collect::scrape::Address;
 use crate::export::otlp::OtlpSettings;
+use crate::incident::IncidentSettings;
 use keys::KEYS;
 use value::{Value, format_bytes, format_duration, within};
 
@@ -57,6 +58,14 @@ pub struct Settings {
     pub listen_unprotected: bool,
     /// Which log lines are written: a level, or `target=level` pairs separated by commas. Default: `info`.
     pub log: Targets,
+    /// Where state and incidents are kept across restarts. One agent at a time; made when it is missing, for its user
+    /// alone. Default: none, nothing is kept; the program then chooses `$STATE_DIRECTORY`, else `outrigger` in the XDG
+    /// state home (`~/.local/state`).
+    pub data_dir: Option<PathBuf>,
+    /// Time between two writings of the state: 1 s to 1 h. What happens to an incident is written at once. Default: 30 s.
+    pub save_interval: Duration,
+    /// How incidents are kept.
+    pub incidents: IncidentSettings,
     /// Where everything is pushed.
     pub otlp: OtlpSettings,
 }
@@ -73,6 +82,9 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
             listen_unprotected: false,
             log: Targets::new().with_default(tracing::level_filters::LevelFilter::INFO),
+            data_dir: None,
+            save_interval: Duration::from_secs(30),
+            incidents: IncidentSettings::default(),
             otlp: OtlpSettings::default(),
         }
     }
@@ -112,6 +124,9 @@ impl Settings {
             ("page_limit", within(self.page_limit, &range::PAGE_LIMIT, format_bytes).err()),
             ("series_limit", within(self.series_limit, &range::SERIES_LIMIT, |count| count.to_string()).err()),
             ("route_limit", within(self.route_limit, &range::ROUTE_LIMIT, |count| count.to_string()).err()),
+            ("save_interval", within(self.save_interval, &range::SAVE_INTERVAL, format_duration).err()),
+            ("incidents.keep", within(self.incidents.keep, &range::INCIDENTS_KEEP, |count| count.to_string()).err()),
+            ("incidents.keep_for", within(self.incidents.keep_for, &range::INCIDENTS_KEEP_FOR, format_duration).err()),
             ("otlp.timeout", within(self.otlp.timeout, &range::OTLP_TIMEOUT, format_duration).err()),
         ];
         for (key, message) in ranges {
@@ -429,7 +444,10 @@ mod tests {
         assert!(listen.starts_with("settings: listen: 0.0.0.0:9465 can be reached from other machines"), "{listen}");
         let interval = told(|settings| settings.interval = Duration::ZERO);
         assert!(interval.starts_with("settings: interval: 0s is out of range; choose 1s to 1m"), "{interval}");
-        let cases: [(&str, Change); 8] = [
+        let cases: [(&str, Change); 11] = [
+            ("save_interval", |settings| settings.save_interval = Duration::ZERO),
+            ("incidents.keep", |settings| settings.incidents.keep = 0),
+            ("incidents.keep_for", |settings| settings.incidents.keep_for = Duration::MAX),
             ("interval", |settings| settings.interval = Duration::MAX),
             ("scrape_timeout", |settings| settings.scrape_timeout = Some(Duration::ZERO)),
             ("scrape_timeout", |settings| settings.scrape_timeout = Some(Duration::from_secs(6))),

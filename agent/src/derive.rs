@@ -13,16 +13,20 @@
 //! - The length of an interval is the time between two scrapes that worked, so a missed scrape makes a longer one.
 //! - All series of a route share its bounds; one with others is left out until the target restarts.
 
+mod kept;
+
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
 
 use outrigger_detect::quantile;
 use outrigger_semconv::{http, label};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use kept::KeptRoutes;
 
 use crate::series::{Data, Histogram, Point, SeriesTable};
 
 /// A method and a route template.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct RouteKey {
     pub(crate) method: String,
     pub(crate) route: String,
@@ -140,7 +144,8 @@ pub(crate) struct Routes {
     /// What each series held at the last page that had it, by its identity.
     baselines: HashMap<u64, Baseline>,
     page: u64,
-    read_at: Option<Instant>,
+    /// The target restarted on a page that closed no interval; the next one tells.
+    restarted: bool,
 }
 
 /// What a series held at the last page that had it.
@@ -163,14 +168,14 @@ struct Change {
 
 impl Routes {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, routes: HashMap::new(), baselines: HashMap::new(), page: 0, read_at: None }
+        Self { limit, routes: HashMap::new(), baselines: HashMap::new(), page: 0, restarted: false }
     }
 
-    /// Takes in the page that `series` just read; it was scraped at `started`. [`Route::last`] is then the latest interval
-    /// of each route. Answers how many requests found no room in the table of routes.
-    pub(crate) fn update(&mut self, series: &SeriesTable, started: Instant) -> u64 {
+    /// Takes in the page that `series` just read. [`Route::last`] is then the latest interval of each route, unless the
+    /// page closed none. Answers how many requests found no room in the table of routes.
+    pub(crate) fn update(&mut self, series: &SeriesTable) -> u64 {
         self.page += 1;
-        let seconds = self.read_at.replace(started).map(|before| started.duration_since(before).as_secs_f64());
+        let seconds = series.interval().map(|interval| interval.as_secs_f64());
         let family = http::SERVER_REQUEST_DURATION.name;
         let (restarted, was_hidden) = (series.restarted(), series.was_hidden(family));
         let mut reset = restarted;
@@ -193,7 +198,14 @@ impl Routes {
             // What is not on the page after a restart will count from zero when it comes back.
             self.baselines.retain(|_, baseline| baseline.page == self.page);
         }
-        self.finish(seconds, reset);
+        self.forget_baselines();
+        self.restarted |= reset;
+        if let Some(seconds) = seconds {
+            let reset = std::mem::take(&mut self.restarted);
+            self.finish(seconds, reset);
+        } else {
+            self.routes.values_mut().for_each(|route| route.current = Interval::default());
+        }
         overflow
     }
 
@@ -274,11 +286,9 @@ impl Routes {
     }
 
     /// Closes the interval of every route, also of those without a series on the page: they had no requests.
-    fn finish(&mut self, seconds: Option<f64>, reset: bool) {
-        self.forget_baselines();
+    fn finish(&mut self, seconds: f64, reset: bool) {
         for route in self.routes.values_mut() {
             let mut interval = std::mem::take(&mut route.current);
-            let Some(seconds) = seconds else { continue };
             interval.delta.resize(route.bounds.len() + 1, 0);
             interval.seconds = seconds;
             interval.reset = reset;
@@ -312,7 +322,7 @@ const CANCELLED: &str = "cancelled";
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::{Duration, Instant, UNIX_EPOCH};
 
     use outrigger_exposition::Format;
 
@@ -362,7 +372,7 @@ mod tests {
             self.clock += seconds;
             let page = Page { bytes: text.into_bytes(), format: Format::Text, cut_samples: self.cut_samples };
             self.series.read(&page, UNIX_EPOCH + Duration::from_secs(self.clock), self.now);
-            self.routes.update(&self.series, self.now)
+            self.routes.update(&self.series)
         }
 
         fn route(&self, route: &str) -> &Route {

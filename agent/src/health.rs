@@ -23,6 +23,8 @@ pub(crate) struct Health {
     pub(crate) dropped: Dropped,
     /// Incidents opened on the target.
     pub(crate) incidents: u64,
+    /// Those that people called false alarms, with the ones that were kept of earlier agents.
+    pub(crate) false_alarms: u64,
 }
 
 impl Health {

@@ -4,8 +4,9 @@
 //! one that cost its callers most time) first, and is resolved when none of them is anomalous any more; a route that did not
 //! recover, but was taken as the new normal or had no more requests, is told as such. An incident that flares up again on
 //! the same route soon afterwards is opened again instead of being told twice. While a target is down nothing is known, so its
-//! incident stays as it is and says so. The store keeps the last [`HISTORY`] incidents.
+//! incident stays as it is and says so. How many are kept, and for how long, is a setting; open ones are always kept.
 
+mod kept;
 mod record;
 mod summary;
 #[cfg(test)]
@@ -19,19 +20,36 @@ use outrigger_detect::{Phase, Verdict};
 
 use crate::derive::RouteKey;
 use crate::watch::Signal;
-pub(crate) use record::Incident;
+pub(crate) use kept::is_id;
+pub(crate) use record::{Incident, Mark};
 pub(crate) use view::IncidentsView;
 
-/// The most incidents that are kept; the oldest resolved one goes first.
-pub(crate) const HISTORY: usize = 200;
+/// How incidents are kept.
+#[derive(Clone, Debug)]
+pub struct IncidentSettings {
+    /// The most incidents that are kept; the oldest resolved one goes first. Default: 200.
+    pub keep: usize,
+    /// How long a resolved incident is kept. Default: 90 days.
+    pub keep_for: Duration,
+}
+
+impl Default for IncidentSettings {
+    fn default() -> Self {
+        Self { keep: 200, keep_for: Duration::from_secs(90 * 86_400) }
+    }
+}
+
 /// An incident that was resolved no longer ago than this is opened again by the same route and signal.
 const REOPEN_WITHIN: Duration = Duration::from_secs(120);
 
 /// All incidents, newest first.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
+    settings: IncidentSettings,
     list: VecDeque<Incident>,
     opened: u64,
+    /// Those that were dropped and are still on disk.
+    dropped: Vec<String>,
 }
 
 /// What a verdict says of one route, as incidents take it in.
@@ -60,6 +78,7 @@ impl Incidents {
         }
         let incident = self.open_mut(target)?;
         incident.silent_since = None;
+        incident.unsaved = true;
         for route in &mut incident.routes {
             let verdict = findings.iter().find(|finding| route.is(finding)).map(|finding| finding.verdict);
             if verdict.is_none_or(|verdict| verdict.phase != Phase::Anomalous) {
@@ -81,7 +100,10 @@ impl Incidents {
     /// Notes that a target does not answer since `since`.
     pub(crate) fn target_is_silent(&mut self, target: &str, since: SystemTime) {
         if let Some(incident) = self.open_mut(target) {
-            incident.silent_since.get_or_insert(since);
+            incident.silent_since.get_or_insert_with(|| {
+                incident.unsaved = true;
+                since
+            });
         }
     }
 
@@ -113,11 +135,6 @@ impl Incidents {
             return Change::Reopened;
         }
         self.opened += 1;
-        if self.list.len() >= HISTORY
-            && let Some(oldest) = self.list.iter().rposition(|incident| incident.resolved_at.is_some())
-        {
-            self.list.remove(oldest);
-        }
         let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         self.list.push_front(Incident {
             // Unique across restarts of the agent, and sorted by time.
@@ -128,7 +145,10 @@ impl Incidents {
             resolved_at: None,
             silent_since: None,
             routes: Vec::new(),
+            mark: None,
+            unsaved: true,
         });
+        self.forget(at);
         Change::Opened
     }
 }

@@ -40,10 +40,13 @@ mod series;
 mod serve;
 mod state;
 mod status;
+mod store;
 mod target;
+mod time;
 mod watch;
 
 pub use collect::scrape::Address;
 pub use config::{ConfigError, Settings};
 pub use export::otlp::OtlpSettings;
+pub use incident::IncidentSettings;
 pub use run::{Agent, StartError};

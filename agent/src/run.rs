@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,9 +26,11 @@ use crate::config::{ConfigError, Settings};
 use crate::export::otlp::{Delivery, message};
 use crate::export::{html, page};
 use crate::health::Reading;
-use crate::serve::{Desk, MAX_QUERIES, Pulse, What, serve};
+use crate::incident::Mark;
+use crate::serve::{Answer, Desk, MAX_QUERIES, Pulse, What, serve};
 use crate::state::State;
 use crate::status::StatusView;
+use crate::store::{Store, Written};
 
 /// An agent that has its address and is ready to run.
 ///
@@ -48,15 +51,17 @@ pub struct Agent {
     listener: TcpListener,
     address: SocketAddr,
     client: Client,
+    store: Store,
 }
 
 impl Agent {
-    /// Takes the address that the settings name. Nothing is scraped yet.
+    /// Takes the address and the data folder that the settings name. Nothing is scraped yet.
     ///
     /// # Errors
     /// The settings are ones that no agent can work with, such as an address beyond loopback without
     /// [`Settings::listen_unprotected`]; the address is taken or is not one of this machine's; TLS is asked for and the
-    /// system has no certificates.
+    /// system has no certificates; another agent holds the data folder. A data folder that cannot be made or written is no
+    /// error: the agent works without memory, and says so.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
         settings.check().map_err(StartError::Settings)?;
         let uris = settings.targets.iter().map(Address::uri).chain(&settings.otlp.endpoint);
@@ -65,7 +70,9 @@ impl Agent {
         let failed = |error| StartError::Listen { address: wanted, error };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { settings, listener, address, client })
+        let store = Store::open(settings.data_dir.as_deref(), settings.save_interval)
+            .map_err(|pid| StartError::DataDir { folder: settings.data_dir.clone().unwrap_or_default(), pid })?;
+        Ok(Self { settings, listener, address, client, store })
     }
 
     /// The address that the page is served on.
@@ -74,7 +81,8 @@ impl Agent {
         self.address
     }
 
-    /// Works until `shutdown` ends, then leaves within a tenth of a second.
+    /// Works until `shutdown` ends, then writes its state and leaves: within a tenth of a second, or two seconds where the
+    /// disk is slow.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         tracing::info!(interval = %humantime::format_duration(self.settings.interval), "serving http://{}", self.address);
         let (queries, mut questions) = mpsc::channel(MAX_QUERIES);
@@ -82,7 +90,7 @@ impl Agent {
         let desk = Desk { queries, pulse: pulse_seen, interval: self.settings.interval };
         let delivery = Delivery::start(&self.settings.otlp, self.client.clone());
         let mut server = tokio::spawn(serve(self.listener, desk));
-        let mut owner = Owner::new(self.settings, self.client, self.address, delivery, pulse);
+        let mut owner = Owner::new(self.settings, self.client, self.address, delivery, pulse, self.store);
 
         let mut ticks = tokio::time::interval(owner.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -95,6 +103,10 @@ impl Agent {
                     Ok(done) => owner.take(done),
                     Err(error) => fall_with(error),
                 },
+                Some(done) = owner.writing.join_next() => match done {
+                    Ok(written) => owner.end_writing(&written),
+                    Err(error) => fall_with(error),
+                },
                 _ = ticks.tick() => owner.tick(),
                 Some(query) = questions.recv() => {
                     let answer = owner.answer(query.what);
@@ -105,11 +117,17 @@ impl Agent {
             }
         }
         server.abort();
+        if tokio::time::timeout(LAST_WRITING, owner.write_the_last()).await.is_err() {
+            tracing::warn!("the disk is too slow for the last writing; what was learnt since the one before is lost");
+        }
         if let Some(delivery) = owner.delivery {
             delivery.stop().await;
         }
     }
 }
+
+/// How long the end waits for the disk.
+const LAST_WRITING: Duration = Duration::from_secs(2);
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,6 +151,13 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// Another agent holds the data folder.
+    DataDir {
+        /// The folder.
+        folder: PathBuf,
+        /// The other agent's process, if it said.
+        pid: Option<u32>,
+    },
     /// Targets or endpoints ask for TLS and it could not be set up.
     Tls {
         /// What is missing, and how to put it right.
@@ -151,6 +176,16 @@ impl fmt::Display for StartError {
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; choose another address with --listen")
             }
+            Self::DataDir { folder, pid } => {
+                write!(f, "the data folder {} belongs to another outrigger that runs", folder.display())?;
+                if let Some(pid) = pid {
+                    write!(f, " (process {pid})")?;
+                }
+                f.write_str(
+                    "; end that one, or give this one a folder of its own with --data-dir (OUTRIGGER_DATA_DIR, or \
+                     `data_dir` in the file)",
+                )
+            }
             Self::Settings(error) => error.fmt(f),
             Self::Tls { reason } => write!(f, "TLS cannot be used: {reason}"),
         }
@@ -162,7 +197,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Listen { error, .. } => Some(error),
             // Its own words are the whole message already.
-            Self::Settings(_) | Self::Tls { .. } => None,
+            Self::Settings(_) | Self::Tls { .. } | Self::DataDir { .. } => None,
         }
     }
 }
@@ -192,6 +227,9 @@ struct Owner {
     pulse: watch::Sender<Pulse>,
     work: JoinSet<Done>,
     scraping: Vec<bool>,
+    store: Store,
+    /// The writing of the state that is under way, if one is.
+    writing: JoinSet<Written>,
     host: Option<Box<HostCollector>>,
     processes: Option<ProcessCollector>,
     /// When the tick at hand began; `None` once all its work is done.
@@ -205,13 +243,22 @@ impl Owner {
         address: SocketAddr,
         delivery: Option<Delivery>,
         pulse: watch::Sender<Pulse>,
+        mut store: Store,
     ) -> Self {
         let host = HostCollector::new().inspect_err(|error| tracing::warn!(%error, "no figures of the host"));
         let places = settings.targets.iter().map(|target| (target.host().to_owned(), target.port()));
+        let mut state = State::new(&settings);
+        let memory = store.load();
+        if let Some(why) = state.restore(&settings, memory, SystemTime::now()) {
+            store.set_state_aside(&why);
+        }
+        state.store = store.health;
         Self {
             client,
             instance: address.to_string(),
-            state: State::new(&settings),
+            state,
+            store,
+            writing: JoinSet::new(),
             delivery,
             pulse,
             work: JoinSet::new(),
@@ -277,6 +324,7 @@ impl Owner {
                     *is_away = false;
                 }
                 let is_good = self.state.absorb_scrape(target, &scrape);
+                self.write_if_due();
                 if is_good
                     && let Some(delivery) = &self.delivery
                     && let Some(target) = self.state.targets.get(target)
@@ -310,17 +358,66 @@ impl Owner {
             let families = page::families(&self.state, Some(delivery));
             delivery.push(&message::of_agent(&families, &self.instance, self.state.started_at, SystemTime::now()));
         }
+        self.write_if_due();
     }
 
-    fn answer(&self, what: What) -> String {
-        match what {
+    /// Begins to write the state if it is time, or if an incident changed.
+    fn write_if_due(&mut self) {
+        if std::mem::take(&mut self.state.has_news) {
+            self.store.hurry();
+        }
+        if self.store.is_due() {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        let writing = self.state.keep(SystemTime::now());
+        if let Some(work) = self.store.begin(writing) {
+            self.writing.spawn_blocking(work);
+        }
+    }
+
+    fn end_writing(&mut self, written: &Written) {
+        self.store.end(written);
+        self.state.incidents.still_unsaved(&written.unsaved);
+        self.state.store = self.store.health;
+        self.write_if_due();
+    }
+
+    /// Writes what was learnt last, after the writing that may be under way.
+    async fn write_the_last(&mut self) {
+        while let Some(Ok(written)) = self.writing.join_next().await {
+            self.store.end(&written);
+            self.state.incidents.still_unsaved(&written.unsaved);
+        }
+        self.write();
+        self.writing.join_next().await;
+    }
+
+    fn answer(&mut self, what: What) -> Answer {
+        Answer::of(match what {
             What::Metrics(format) => {
                 let page = page::encode(&page::families(&self.state, self.delivery.as_ref()), format);
                 page.unwrap_or_else(|error| format!("# {error}\n"))
             }
-            What::Incidents => json(&self.state.incidents.view()),
+            What::Incidents { limit } => json(&self.state.incidents.view(limit)),
+            What::Incident { id } => return self.incident(&id),
+            What::Mark { id, false_alarm, note } => {
+                if self.state.mark(&id, Mark { false_alarm, note, at: SystemTime::now() }) {
+                    self.write_if_due();
+                }
+                return self.incident(&id);
+            }
             What::Status => json(&StatusView::of(&self.state)),
-            What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view()),
+            What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view(html::SHOWN)),
+        })
+    }
+
+    fn incident(&self, id: &str) -> Answer {
+        match self.state.incidents.get(id) {
+            Some(incident) => Answer::of(json(&incident.view())),
+            None => Answer::nothing(format!("there is no incident {id}; GET /api/v1/incidents lists them\n")),
         }
     }
 }

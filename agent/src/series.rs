@@ -16,7 +16,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use outrigger_exposition::{Kind, LineError, parse};
 use outrigger_semconv::{http, process};
@@ -25,7 +25,7 @@ use crate::collect::scrape::Page;
 pub(crate) use point::{Data, Histogram, Point};
 use point::{Part, Slot};
 use reader::Reader;
-use start::ProcessStart;
+pub(crate) use start::ProcessStart;
 
 /// The series of one target.
 pub(crate) struct SeriesTable {
@@ -43,6 +43,8 @@ pub(crate) struct SeriesTable {
     /// When the last page was read: by the clock, and by one that nobody sets.
     read_at: Option<SystemTime>,
     read_instant: Option<Instant>,
+    /// The time between the last two pages.
+    interval: Option<Duration>,
     /// The last page that was cut at the size limit.
     cut_page: Option<u64>,
     /// A counter on the page at hand is lower than it was.
@@ -103,6 +105,7 @@ impl SeriesTable {
             page: 0,
             read_at: None,
             read_instant: None,
+            interval: None,
             cut_page: None,
             fell: false,
             start: ProcessStart::default(),
@@ -118,9 +121,16 @@ impl SeriesTable {
         let parsed = parse(&page.bytes, page.format, &mut reader);
         let (dropped, first_bad_line) = reader.finish();
         if parsed.samples > 0 {
-            self.read_at = Some(at);
-            let before = self.read_instant.replace(started).unwrap_or(started);
-            self.start.update(self.told_start(), at, started.saturating_duration_since(before), self.fell);
+            let read_at = self.read_at.replace(at);
+            let before_is_ours = self.read_instant.is_some();
+            let since = match self.read_instant.replace(started) {
+                Some(before) => Some(started.saturating_duration_since(before)),
+                // The page before was an earlier agent's; between the two there is only the clock that people set.
+                None => read_at.and_then(|before| at.duration_since(before).ok()),
+            };
+            let is_unbroken = before_is_ours || since.is_some_and(|since| since <= LONGEST_GAP);
+            self.interval = since.filter(|_| is_unbroken);
+            self.start.update(self.told_start(), at, since.unwrap_or_default(), self.fell);
             if page.cut_samples > 0 {
                 self.cut_page = Some(self.page);
             }
@@ -129,6 +139,23 @@ impl SeriesTable {
         }
         self.tidy();
         PageSummary { samples: parsed.samples, bad_lines: parsed.bad_lines, first_bad_line, dropped }
+    }
+
+    /// The time between the last two pages: what was counted then can be judged. `None` if there was only one, or if the
+    /// agent itself was away in between for long: nobody knows any more how what was counted meanwhile was spread.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
+    /// When the last page was read, and which process had served it.
+    pub(crate) fn keep(&self) -> Option<(SystemTime, ProcessStart)> {
+        Some((self.read_at?, self.start.clone()))
+    }
+
+    /// Goes on after a page that an earlier agent read. It knew series that this one does not, so nothing that is new on
+    /// the first page counts as new at the target.
+    pub(crate) fn restore(limit: usize, read_at: SystemTime, start: ProcessStart) -> Self {
+        Self { page: 1, cut_page: Some(1), read_at: Some(read_at), start, ..Self::new(limit) }
     }
 
     /// Series (lines) that are kept.
@@ -237,5 +264,7 @@ impl SeriesTable {
     }
 }
 
+/// An agent that was away no longer than this goes on as if a scrape had failed. The detectors' longest scales are minutes.
+const LONGEST_GAP: Duration = Duration::from_secs(300);
 /// Pages without a series before it is forgotten.
 const STALE_PAGES: u64 = 5;

@@ -3,16 +3,18 @@
 //! Handlers hold nothing. They ask the task that owns the state, through a bounded channel, and wait for at most
 //! [`PATIENCE`]. The number of connections and the life of each are bounded.
 
+mod incidents;
+
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State as Shared;
+use axum::extract::{DefaultBodyLimit, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -24,16 +26,36 @@ use tokio::task::JoinSet;
 /// A question to the owner of the state.
 pub(crate) struct Query {
     pub(crate) what: What,
-    pub(crate) reply: oneshot::Sender<String>,
+    pub(crate) reply: oneshot::Sender<Answer>,
 }
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum What {
     Metrics(Format),
-    Incidents,
+    Incidents { limit: usize },
+    Incident { id: String },
+    Mark { id: String, false_alarm: bool, note: String },
     Status,
     Page,
+}
+
+/// What the owner answers.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    body: String,
+}
+
+impl Answer {
+    pub(crate) fn of(body: String) -> Self {
+        Self { status: StatusCode::OK, body }
+    }
+
+    /// There is no such thing, as the text says.
+    pub(crate) fn nothing(text: String) -> Self {
+        Self { status: StatusCode::NOT_FOUND, body: text }
+    }
 }
 
 /// The owner's sign of life.
@@ -55,6 +77,9 @@ pub(crate) struct Desk {
 
 /// Questions that may wait for the owner.
 pub(crate) const MAX_QUERIES: usize = 16;
+const JSON: &str = "application/json";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// How long a handler waits for the owner.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -125,7 +150,9 @@ fn router(desk: Desk) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/metrics", get(metrics))
-        .route("/api/v1/incidents", get(incidents))
+        .route("/api/v1/incidents", get(incidents::list))
+        .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/mark", post(incidents::mark).layer(DefaultBodyLimit::max(incidents::MAX_BODY)))
         .route("/api/v1/status", get(status))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
@@ -137,9 +164,11 @@ impl Desk {
         let (reply, answer) = oneshot::channel();
         let asked = self.queries.try_send(Query { what, reply });
         if asked.is_ok()
-            && let Ok(Ok(body)) = tokio::time::timeout(PATIENCE, answer).await
+            && let Ok(Ok(Answer { status, body })) = tokio::time::timeout(PATIENCE, answer).await
         {
-            return ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body).into_response();
+            let content_type = if status.is_success() { content_type } else { PLAIN };
+            let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
+            return (status, headers, body).into_response();
         }
         (StatusCode::SERVICE_UNAVAILABLE, "the agent is busy or shutting down; ask again\n").into_response()
     }
@@ -151,12 +180,8 @@ async fn metrics(Shared(desk): Shared<Desk>, headers: HeaderMap) -> Response {
     desk.ask(What::Metrics(format), format.content_type()).await
 }
 
-async fn incidents(Shared(desk): Shared<Desk>) -> Response {
-    desk.ask(What::Incidents, "application/json").await
-}
-
 async fn status(Shared(desk): Shared<Desk>) -> Response {
-    desk.ask(What::Status, "application/json").await
+    desk.ask(What::Status, JSON).await
 }
 
 async fn page(Shared(desk): Shared<Desk>) -> Response {
@@ -209,7 +234,7 @@ mod tests {
         tokio::spawn(serve_within(bounds, listener, Desk { queries, pulse, interval: Duration::from_secs(60) }));
         tokio::spawn(async move {
             while let Some(query) = questions.recv().await {
-                let _ = query.reply.send("a".repeat(PAGE_BYTES));
+                let _ = query.reply.send(Answer::of("a".repeat(PAGE_BYTES)));
             }
         });
 

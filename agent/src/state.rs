@@ -7,13 +7,17 @@ use crate::collect::process::Processes;
 use crate::collect::scrape::Scrape;
 use crate::config::Settings;
 use crate::health::{Durations, Reading};
-use crate::incident::{Change, Incidents};
+use crate::incident::{Change, Incidents, Mark};
+use crate::store::{Memory, Snapshot, StoreHealth, Writing};
 use crate::target::Target;
 
 /// The agent's state.
 pub(crate) struct State {
     pub(crate) targets: Vec<Target>,
     pub(crate) incidents: Incidents,
+    /// An incident's state changed since somebody last looked here.
+    pub(crate) has_news: bool,
+    pub(crate) store: StoreHealth,
     pub(crate) host: Option<Host>,
     pub(crate) host_reading: Option<Reading>,
     pub(crate) processes: Processes,
@@ -28,7 +32,9 @@ impl State {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             targets: settings.targets.iter().map(|address| Target::new(address.clone(), settings)).collect(),
-            incidents: Incidents::default(),
+            incidents: Incidents::restore(&settings.incidents, Vec::new(), SystemTime::now(), |_| false),
+            has_news: false,
+            store: StoreHealth::default(),
             host: None,
             host_reading: None,
             processes: Processes::default(),
@@ -40,6 +46,45 @@ impl State {
         }
     }
 
+    /// Goes on from what an earlier agent kept. Answers why a detector could not, if one could not.
+    pub(crate) fn restore(&mut self, settings: &Settings, memory: Memory, now: SystemTime) -> Option<String> {
+        let mut refused = None;
+        for kept in memory.snapshot.map(|snapshot| snapshot.targets).unwrap_or_default() {
+            if let Some(target) = self.targets.iter_mut().find(|target| target.address.label() == kept.target) {
+                refused = target.restore(kept, settings, now).or(refused);
+            }
+        }
+        let targets = &self.targets;
+        let is_watched = |label: &str| targets.iter().any(|target| target.address.label() == label);
+        self.incidents = Incidents::restore(&settings.incidents, memory.incidents, now, is_watched);
+        for target in &mut self.targets {
+            target.health.false_alarms = self.incidents.false_alarms(target.address.label());
+        }
+        refused.map(|error| error.to_string())
+    }
+
+    /// What has to be written so that another agent can go on from here.
+    pub(crate) fn keep(&mut self, now: SystemTime) -> Writing {
+        self.incidents.forget(now);
+        Writing {
+            snapshot: Snapshot::new(self.targets.iter().filter_map(Target::keep).collect()),
+            incidents: self.incidents.take_unsaved(),
+            dropped: self.incidents.take_dropped(),
+        }
+    }
+
+    /// Notes what a person said of an incident. False if there is none with this id.
+    pub(crate) fn mark(&mut self, id: &str, mark: Mark) -> bool {
+        let was_marked = self.incidents.get(id).is_some_and(|incident| incident.is_false_alarm());
+        let Some(incident) = self.incidents.mark(id, mark) else { return false };
+        let is_new = incident.is_false_alarm() && !was_marked;
+        if let Some(target) = self.targets.iter_mut().find(|target| target.address.label() == incident.target()) {
+            target.health.false_alarms += u64::from(is_new);
+        }
+        self.has_news = true;
+        true
+    }
+
     /// Takes in a scrape of the target with this index, from its page to its incident. True if the page was good.
     pub(crate) fn absorb_scrape(&mut self, index: usize, scrape: &Scrape) -> bool {
         let Some(target) = self.targets.get_mut(index) else { return false };
@@ -48,8 +93,11 @@ impl State {
             self.incidents.target_is_silent(&label, target.health.down_since.unwrap_or(scrape.at));
             return false;
         }
-        if let Some(change) = self.incidents.update(&label, scrape.at, &target.findings()) {
+        if target.is_judged()
+            && let Some(change) = self.incidents.update(&label, scrape.at, &target.findings())
+        {
             target.health.incidents += u64::from(change == Change::Opened);
+            self.has_news = true;
             self.log(&label, change);
         }
         true
@@ -67,103 +115,17 @@ impl State {
 }
 
 #[cfg(test)]
+pub(crate) mod world;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use outrigger_exposition::Format;
 
+    use super::world::World;
     use super::*;
     use crate::collect::scrape::{Page, ScrapeError};
-
-    /// A service with two routes that is scraped every second of a clock that tests turn.
-    struct World {
-        state: State,
-        elapsed: Duration,
-        start: u32,
-        /// Requests of each route up to 100 ms and up to 1 s since the service's start.
-        routes: [(&'static str, u64, u64); 2],
-        random: u64,
-    }
-
-    impl World {
-        fn new() -> Self {
-            Self {
-                state: State::new(&Settings::default()),
-                elapsed: Duration::ZERO,
-                start: 1000,
-                routes: [("/products/{id}", 0, 0), ("/search", 0, 0)],
-                random: 7,
-            }
-        }
-
-        /// Between nought and one, the same in every run.
-        fn random(&mut self) -> f64 {
-            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.random >> 33) as f64 / f64::from(1_u32 << 31)
-        }
-
-        /// Serves for some seconds; this share of the first route's requests is slow.
-        fn serve(&mut self, seconds: u32, slow_share: f64) {
-            for _ in 0..seconds {
-                for route in 0..self.routes.len() {
-                    for _ in 0..8 + (self.random() * 5.0) as u64 {
-                        let slow = self.random() < if route == 0 { slow_share.max(0.01) } else { 0.01 };
-                        if slow {
-                            self.routes[route].2 += 1;
-                        } else {
-                            self.routes[route].1 += 1;
-                        }
-                    }
-                }
-                self.scrape(Ok(()));
-            }
-        }
-
-        fn restart(&mut self) {
-            self.start += 500;
-            self.routes.iter_mut().for_each(|route| (route.1, route.2) = (0, 0));
-        }
-
-        fn scrape(&mut self, outcome: Result<(), ScrapeError>) {
-            self.elapsed += Duration::from_secs(1);
-            let mut text = format!("process_start_time_seconds {}\n", self.start);
-            let name = "http_server_request_duration_seconds";
-            text.push_str(&format!("# TYPE {name} histogram\n"));
-            for (route, fast, slow) in self.routes {
-                let labels =
-                    format!("http_request_method=\"GET\",http_route=\"{route}\",http_response_status_code=\"200\"");
-                for (bound, count) in [("0.1", fast), ("0.5", fast), ("1", fast + slow), ("+Inf", fast + slow)] {
-                    text.push_str(&format!("{name}_bucket{{{labels},le=\"{bound}\"}} {count}\n"));
-                }
-                text.push_str(&format!("{name}_sum{{{labels}}} {}\n", fast as f64 * 0.05 + slow as f64 * 0.7));
-                text.push_str(&format!("{name}_count{{{labels}}} {}\n", fast + slow));
-            }
-            let page = outcome.map(|()| Page { bytes: text.into_bytes(), format: Format::Text, cut_samples: 0 });
-            let scrape = Scrape {
-                started: self.state.started + self.elapsed,
-                at: self.state.started_at + self.elapsed,
-                took: Duration::from_millis(2),
-                page,
-            };
-            self.state.absorb_scrape(0, &scrape);
-        }
-
-        fn incidents(&self) -> Vec<serde_json::Value> {
-            let view = serde_json::to_value(self.state.incidents.view()).unwrap();
-            view["incidents"].as_array().unwrap().clone()
-        }
-
-        /// Serves until there are incidents in this state, for so many seconds at most.
-        fn serve_until(&mut self, state: &str, slow_share: f64, seconds: u32) -> serde_json::Value {
-            for _ in 0..seconds {
-                self.serve(1, slow_share);
-                if let Some(found) = self.incidents().into_iter().find(|incident| incident["state"] == state) {
-                    return found;
-                }
-            }
-            panic!("no {state} incident within {seconds} s: {:?}", self.incidents());
-        }
-    }
 
     #[test]
     fn a_slow_route_becomes_an_incident_and_its_recovery_resolves_it() {
@@ -202,6 +164,7 @@ mod tests {
         world.serve(120, 0.0);
         let incident = world.serve_until("open", 0.4, 15);
         for _ in 0..120 {
+            world.count(1, 0.0);
             world.scrape(Err(ScrapeError::Timeout(Duration::from_secs(1))));
         }
         let incidents = world.incidents();

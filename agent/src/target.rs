@@ -1,14 +1,33 @@
 //! One target: its page becomes series, series become routes, routes get verdicts.
 
-use outrigger_detect::Phase;
+use std::time::{Duration, SystemTime};
+
+use outrigger_detect::{Phase, StateError};
+use serde::{Deserialize, Serialize};
 
 use crate::collect::scrape::{Address, Page, Scrape, ScrapeError};
 use crate::config::Settings;
-use crate::derive::Routes;
+use crate::derive::{KeptRoutes, Routes};
 use crate::health::Health;
 use crate::incident::Finding;
-use crate::series::SeriesTable;
-use crate::watch::Watches;
+use crate::series::{ProcessStart, SeriesTable};
+use crate::time;
+use crate::watch::{KeptWatch, Watches};
+
+/// What is kept of a target across a restart of the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeptTarget {
+    pub(crate) target: String,
+    /// When the last page was scraped.
+    #[serde(with = "time")]
+    scraped_at: SystemTime,
+    process_start: ProcessStart,
+    routes: KeptRoutes,
+    watches: Vec<KeptWatch>,
+}
+
+/// What was normal longer ago than this is learnt anew: the service may have changed, and the week has other days.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(86_400);
 
 /// All that the agent knows of one target.
 pub(crate) struct Target {
@@ -28,6 +47,30 @@ impl Target {
             watches: Watches::default(),
             health: Health::default(),
         }
+    }
+
+    /// What another agent needs to go on from here; `None` if no page was read yet.
+    pub(crate) fn keep(&self) -> Option<KeptTarget> {
+        let (scraped_at, process_start) = self.series.keep()?;
+        let target = self.address.label().to_owned();
+        Some(KeptTarget { target, scraped_at, process_start, routes: self.routes.keep(), watches: self.watches.keep() })
+    }
+
+    /// Goes on from what an earlier agent kept, unless that was too long before `now`. Answers why a detector could not.
+    pub(crate) fn restore(&mut self, kept: KeptTarget, settings: &Settings, now: SystemTime) -> Option<StateError> {
+        if now.duration_since(kept.scraped_at).is_ok_and(|age| age > LONGEST_ABSENCE) {
+            return None;
+        }
+        self.series = SeriesTable::restore(settings.series_limit, kept.scraped_at, kept.process_start);
+        self.routes = Routes::restore(settings.route_limit, &kept.routes);
+        let refused;
+        (self.watches, refused) = Watches::restore(kept.watches, &self.routes);
+        refused
+    }
+
+    /// The last page closed an interval, so that there are verdicts on it.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.series.interval().is_some()
     }
 
     /// Takes in what came of a scrape. True if there are new verdicts; a failed scrape changes the target's health only.
@@ -89,9 +132,11 @@ impl Target {
             };
             return Err(ScrapeError::NotMetrics(reason).to_string());
         }
-        let overflow = self.routes.update(&self.series, scrape.started);
+        let overflow = self.routes.update(&self.series);
         self.health.dropped.route_limit = self.health.dropped.route_limit.saturating_add(overflow);
-        self.watches.observe(&self.routes, scrape.at);
+        if self.is_judged() {
+            self.watches.observe(&self.routes, scrape.at);
+        }
         Ok(())
     }
 }

@@ -10,14 +10,15 @@ use std::{
 };
 
 use outrigger_detect::{
-    ErrorDetector, ErrorInterval, ErrorSettings, Interval, LatencyDetector, LatencySettings, Phase, Verdict,
+    ErrorDetector, ErrorInterval, ErrorSettings, Interval, LatencyDetector, LatencySettings, Phase, StateError, Verdict,
 };
 use outrigger_semconv::label;
+use serde::{Deserialize, Serialize};
 
 use crate::derive::{RouteKey, Routes};
 
 /// What a verdict is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Signal {
     Latency,
@@ -69,6 +70,42 @@ impl Watch {
         }
     }
 
+    fn keep(&self, key: &RouteKey) -> KeptWatch {
+        KeptWatch {
+            key: key.clone(),
+            phases: self.verdicts.iter().map(|(signal, verdict)| (*signal, verdict.phase)).collect(),
+            latency: self.latency.as_ref().map(LatencyDetector::state),
+            errors: Some(self.errors.state()),
+        }
+    }
+
+    fn restore(kept: KeptWatch, refused: &mut Option<StateError>) -> Self {
+        let mut watch = Self::new(&kept.key);
+        let mut is_whole = true;
+        let mut check = |error| {
+            is_whole = false;
+            refused.get_or_insert(error);
+        };
+        if let (Some(latency), Some(state)) = (&mut watch.latency, kept.latency) {
+            match LatencyDetector::restore(latency.settings().clone(), state) {
+                Ok(restored) => *latency = restored,
+                Err(error) => check(error),
+            }
+        }
+        if let Some(state) = kept.errors {
+            match ErrorDetector::restore(watch.errors.settings().clone(), state) {
+                Ok(restored) => watch.errors = restored,
+                Err(error) => check(error),
+            }
+        }
+        if is_whole {
+            // Until the first interval speaks: what was calm is not shown as warming up.
+            let verdict = |phase| Verdict { phase, score: 0.0, shift: None, ended: None };
+            watch.verdicts = kept.phases.into_iter().take(2).map(|(signal, phase)| (signal, verdict(phase))).collect();
+        }
+        watch
+    }
+
     fn observe(&mut self, at: f64, bounds: &[f64], interval: &crate::derive::Interval) {
         self.verdicts.clear();
         let (seconds, reset) = (interval.seconds, interval.reset);
@@ -79,6 +116,16 @@ impl Watch {
         let input = ErrorInterval { failed: interval.failed, total: interval.requests(), seconds, reset };
         self.verdicts.push((Signal::Errors, self.errors.observe(input)));
     }
+}
+
+/// What is kept of a route's detectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeptWatch {
+    key: RouteKey,
+    /// Where each signal stood.
+    phases: Vec<(Signal, Phase)>,
+    latency: Option<outrigger_detect::State>,
+    errors: Option<outrigger_detect::State>,
 }
 
 /// The watches of one target, a route each.
@@ -108,5 +155,25 @@ impl Watches {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&RouteKey, &Watch)> {
         self.by_route.iter()
+    }
+
+    /// What another agent needs to go on from here.
+    pub(crate) fn keep(&self) -> Vec<KeptWatch> {
+        let mut kept: Vec<_> = self.by_route.iter().map(|(key, watch)| watch.keep(key)).collect();
+        kept.sort_by(|a, b| a.key.cmp(&b.key));
+        kept
+    }
+
+    /// Goes on from what was kept of the routes that there are. Detectors whose state is of another version or damaged
+    /// learn anew; answers why, for one of them.
+    pub(crate) fn restore(kept: Vec<KeptWatch>, routes: &Routes) -> (Self, Option<StateError>) {
+        let (mut watches, mut refused) = (Self::default(), None);
+        for kept in kept {
+            if routes.get(&kept.key).is_some() {
+                let key = kept.key.clone();
+                watches.by_route.insert(key, Watch::restore(kept, &mut refused));
+            }
+        }
+        (watches, refused)
     }
 }

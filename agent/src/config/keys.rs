@@ -121,6 +121,43 @@ pub(crate) const KEYS: &[Key] = &[
         show: |settings| quote(&settings.log.to_string()),
     },
     Key {
+        name: "data_dir",
+        help: "where state and incidents are kept; empty = $STATE_DIRECTORY, or outrigger in the XDG state home",
+        set: |settings, value| {
+            let text = value.text()?;
+            settings.data_dir = (!text.is_empty()).then(|| text.into());
+            Ok(())
+        },
+        show: |settings| quote(&settings.data_dir.as_ref().map(|path| path.to_string_lossy()).unwrap_or_default()),
+    },
+    Key {
+        name: "save_interval",
+        help: "time between two writings of the state, 1s to 1h; changes of incidents are written at once",
+        set: |settings, value| {
+            settings.save_interval = value.duration(range::SAVE_INTERVAL)?;
+            Ok(())
+        },
+        show: |settings| duration(settings.save_interval),
+    },
+    Key {
+        name: "incidents.keep",
+        help: "the most incidents that are kept; the oldest resolved one goes first",
+        set: |settings, value| {
+            settings.incidents.keep = value.count(range::INCIDENTS_KEEP)?;
+            Ok(())
+        },
+        show: |settings| settings.incidents.keep.to_string(),
+    },
+    Key {
+        name: "incidents.keep_for",
+        help: "how long a resolved incident is kept",
+        set: |settings, value| {
+            settings.incidents.keep_for = value.duration(range::INCIDENTS_KEEP_FOR)?;
+            Ok(())
+        },
+        show: |settings| duration(settings.incidents.keep_for),
+    },
+    Key {
         name: "otlp.endpoint",
         help: "where everything is pushed over OTLP (HTTP/protobuf); empty = nowhere",
         set: |settings, value| {

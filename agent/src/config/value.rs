@@ -102,7 +102,12 @@ pub(crate) fn format_bytes(bytes: usize) -> String {
 }
 
 pub(crate) fn format_duration(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+    const DAY: u64 = 86_400;
+    // Beyond a month the other form counts in months of 30.44 days.
+    match (duration.as_secs(), duration.subsec_nanos()) {
+        (seconds, 0) if seconds >= DAY && seconds.is_multiple_of(DAY) => format!("{}days", seconds / DAY),
+        _ => humantime::format_duration(duration).to_string(),
+    }
 }
 
 /// The value if it lies in the range, else what to choose instead.

@@ -31,24 +31,29 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .bad { col
 const FOOT: &str = "</body></html>\n";
 
 /// The most incidents on the page; the API has all.
-const SHOWN: usize = 20;
+pub(crate) const SHOWN: usize = 20;
 
 fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
     html.write_str("<h2>Incidents</h2>\n")?;
     if view.incidents.is_empty() {
-        html.write_str("<p class=\"dim\">None since the agent was started.</p>\n")?;
+        html.write_str("<p class=\"dim\">None.</p>\n")?;
     }
-    for incident in view.incidents.iter().take(SHOWN) {
+    for incident in &view.incidents {
         let class = if incident.state == "open" { "bad" } else { "dim" };
         writeln!(
             html,
-            "<p><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span></p>",
+            "<p><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span>",
             incident.state,
             incident.started_at,
             Text(&incident.target),
             Text(&incident.summary),
             incident.requests_affected,
         )?;
+        if let Some(mark) = &incident.mark {
+            let what = if mark.false_alarm { "Marked as a false alarm." } else { "Noted." };
+            write!(html, "<br><span class=\"dim\">{what} {}</span>", Text(&mark.note))?;
+        }
+        html.write_str("</p>\n")?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::collect::process::Process;
 use crate::export::otlp::Delivery;
 use crate::health::Reading;
 use crate::state::State;
+use crate::store::StoreHealth;
 use crate::target::Target;
 
 /// The page in a text format.
@@ -31,6 +32,7 @@ pub(crate) fn families(state: &State, delivery: Option<&Delivery>) -> Vec<Family
         page.target(target, state);
     }
     page.collectors(state);
+    page.store(&state.store);
     page.host(state);
     page.processes(state);
     if let Some(delivery) = delivery {
@@ -107,6 +109,7 @@ impl Page {
         let open = state.incidents.open(name).is_some();
         self.add(&agent::INCIDENT_OPEN, &labels, f64::from(u8::from(open)));
         self.add(&agent::INCIDENTS, &labels, health.incidents as f64);
+        self.add(&agent::INCIDENT_FALSE_ALARMS, &labels, health.false_alarms as f64);
         if health.is_up() {
             self.routes(target);
         }
@@ -151,6 +154,15 @@ impl Page {
             self.add(&agent::COLLECTOR_SUCCESS, &labels, f64::from(u8::from(reading.success)));
             self.add(&agent::COLLECTOR_DURATION, &labels, reading.took.as_secs_f64());
         }
+    }
+
+    fn store(&mut self, health: &StoreHealth) {
+        self.add(&agent::STORE_UP, &[], f64::from(u8::from(health.up)));
+        for (outcome, count) in [("success", health.successes), ("failure", health.failures)] {
+            self.add(&agent::STORE_WRITES, &[(label::OUTCOME, outcome)], count as f64);
+        }
+        self.add(&agent::STORE_SIZE, &[], health.state_bytes as f64);
+        self.add(&agent::STORE_SET_ASIDE, &[], health.set_aside as f64);
     }
 
     fn host(&mut self, state: &State) {

@@ -2,45 +2,108 @@
 
 use std::time::{Duration, SystemTime};
 
-use outrigger_detect::{Ending, Phase, Shift, Verdict};
+use outrigger_detect::{Ending, Phase, Quantiles, Shift, Verdict};
+use serde::{Deserialize, Serialize};
 
 use super::Finding;
 use crate::derive::RouteKey;
+use crate::time;
 use crate::watch::Signal;
 
 /// What a failed request weighs beside a slow one, in seconds: its caller has to come again.
 const FAILURE_SECONDS: f64 = 1.0;
 
-/// One incident.
-#[derive(Debug)]
+/// One incident, as it is kept in memory and on disk. A field that is added needs `#[serde(default)]`, so that older files
+/// can be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Incident {
     pub(crate) id: String,
     pub(super) target: String,
+    #[serde(with = "time")]
     pub(super) started_at: SystemTime,
+    #[serde(with = "time")]
     pub(super) detected_at: SystemTime,
+    #[serde(with = "time::maybe", default)]
     pub(super) resolved_at: Option<SystemTime>,
+    #[serde(with = "time::maybe", default)]
     pub(super) silent_since: Option<SystemTime>,
     pub(super) routes: Vec<Affected>,
+    #[serde(default)]
+    pub(super) mark: Option<Mark>,
+    /// Something changed since it was last written to disk.
+    #[serde(skip)]
+    pub(super) unsaved: bool,
+}
+
+/// What a person said of an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// It was none.
+    pub(crate) false_alarm: bool,
+    /// Why, in the person's words.
+    pub(crate) note: String,
+    /// When that was said.
+    #[serde(with = "time")]
+    pub(crate) at: SystemTime,
 }
 
 /// One signal of one route in an incident.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Affected {
     pub(super) key: RouteKey,
     pub(super) signal: Signal,
     /// Why it is no longer anomalous, and when that was found.
-    pub(super) ended: Option<(Ending, SystemTime)>,
+    pub(super) ended: Option<End>,
+    #[serde(with = "time")]
     pub(super) started_at: SystemTime,
     pub(super) score: f64,
-    pub(super) shift: Shift,
+    pub(super) before: Level,
+    pub(super) during: Level,
+    /// What moved, in a sentence.
+    pub(super) words: String,
     /// What earlier flares in the same incident added up to.
     pub(super) earlier: Toll,
     /// What the current or last flare adds up to.
     pub(super) latest: Toll,
 }
 
+/// Where a route stood; what its signal does not speak of is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Level {
+    pub(super) p50: Option<f64>,
+    pub(super) p95: Option<f64>,
+    pub(super) p99: Option<f64>,
+    pub(super) error_ratio: Option<f64>,
+}
+
+/// Why a route is no longer anomalous.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct End {
+    pub(super) how: How,
+    /// When that was found.
+    #[serde(with = "time")]
+    pub(super) at: SystemTime,
+    /// The last request, of a route that ended without.
+    #[serde(with = "time::maybe", default)]
+    pub(super) idle_since: Option<SystemTime>,
+}
+
+/// How a route ended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum How {
+    /// It is as it was before.
+    Recovered,
+    /// It is taken as the new normal.
+    Adopted,
+    /// It has no more requests.
+    Idle,
+    /// Its target is no longer one of the agent's.
+    Unwatched,
+}
+
 /// What an anomaly cost.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Toll {
     pub(super) requests: u64,
     pub(super) affected: u64,
@@ -53,15 +116,17 @@ impl Incident {
         let ago = Duration::try_from_secs_f64(shift.onset_seconds_ago()).unwrap_or_default();
         let started_at = at.checked_sub(ago).unwrap_or(at);
         let latest = toll(&shift);
+        let (before, during) = levels(&shift);
+        let words = shift.to_string();
         match self.routes.iter_mut().find(|route| route.is(finding)) {
             Some(route) => {
                 if route.ended.is_some() {
                     // It flares up again.
                     route.earlier = route.total();
-                    (route.shift, route.latest) = (shift, latest);
+                    route.tell(before, during, words, latest);
                 } else if latest.affected > route.latest.affected {
                     // What comes after the last affected request is recovery, and would only thin the figures.
-                    (route.shift, route.latest) = (shift, latest);
+                    route.tell(before, during, words, latest);
                     if route.earlier.requests == 0 {
                         // The onset becomes clearer with time.
                         route.started_at = started_at;
@@ -76,7 +141,9 @@ impl Incident {
                 ended: None,
                 started_at,
                 score: finding.verdict.score,
-                shift,
+                before,
+                during,
+                words,
                 earlier: Toll::default(),
                 latest,
             }),
@@ -101,17 +168,28 @@ impl Affected {
         self.key == *finding.key && self.signal == finding.signal
     }
 
+    fn tell(&mut self, before: Level, during: Level, words: String, latest: Toll) {
+        (self.before, self.during, self.words, self.latest) = (before, during, words, latest);
+    }
+
     /// Notes that the route is no longer anomalous, by its verdict if it still has one.
     pub(super) fn settle(&mut self, verdict: Option<&Verdict>, at: SystemTime) {
-        let ending = match verdict {
-            Some(Verdict { ended: Some(ending), .. }) => *ending,
-            // The route is watched anew: what it is now is learnt as its normal.
-            Some(Verdict { phase: Phase::WarmingUp, .. }) => Ending::Adopted,
-            Some(_) => Ending::Recovered,
-            // The route is gone from the target's page.
-            None => Ending::Idle { seconds: 0.0 },
+        let end = |how| End { how, at, idle_since: None };
+        let idle = |seconds| {
+            let ago = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            End { idle_since: Some(at.checked_sub(ago).unwrap_or(at)), ..end(How::Idle) }
         };
-        self.ended.get_or_insert((ending, at));
+        let end = match verdict {
+            Some(Verdict { ended: Some(Ending::Idle { seconds }), .. }) => idle(*seconds),
+            Some(Verdict { ended: Some(Ending::Adopted), .. }) => end(How::Adopted),
+            Some(Verdict { ended: Some(Ending::Recovered), .. }) => end(How::Recovered),
+            // The route is watched anew: what it is now is learnt as its normal.
+            Some(Verdict { phase: Phase::WarmingUp, .. }) => end(How::Adopted),
+            Some(_) => end(How::Recovered),
+            // The route is gone from the target's page.
+            None => idle(0.0),
+        };
+        self.ended.get_or_insert(end);
     }
 
     pub(super) fn total(&self) -> Toll {
@@ -135,4 +213,18 @@ fn toll(shift: &Shift) -> Toll {
         Shift::Errors(shift) => shift.affected as f64 * FAILURE_SECONDS,
     };
     Toll { requests: shift.requests(), affected: shift.affected(), seconds }
+}
+
+fn levels(shift: &Shift) -> (Level, Level) {
+    match shift {
+        Shift::Latency(shift) => {
+            let level =
+                |q: Quantiles| Level { p50: Some(q.p50), p95: Some(q.p95), p99: Some(q.p99), ..Level::default() };
+            (level(shift.before), level(shift.during))
+        }
+        Shift::Errors(shift) => {
+            let level = |ratio| Level { error_ratio: Some(ratio), ..Level::default() };
+            (level(shift.ratio_before), level(shift.ratio_during))
+        }
+    }
 }

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use outrigger_detect::Ending;
-
-use super::record::{Affected, Incident};
+use super::record::{Affected, How, Incident};
+use crate::time::writable;
 use crate::watch::Signal;
 
 /// The most routes that a summary names beside the suspect.
@@ -18,7 +17,7 @@ impl Incident {
         // Writing to a String cannot fail.
         if let Some((suspect, others)) = self.routes.split_first() {
             let _ = write!(text, "{} since {}", suspect.title(), clock(suspect.started_at));
-            let _ = write!(text, ": {}.", suspect.shift);
+            let _ = write!(text, ": {}.", suspect.words);
             if !others.is_empty() {
                 let names: Vec<_> = others.iter().take(NAMED_ROUTES).map(Affected::title).collect();
                 let _ = write!(text, " Also: {}", names.join(", "));
@@ -49,14 +48,12 @@ impl Incident {
 impl Affected {
     /// How the route ended, in words, unless it is anomalous or recovered.
     pub(super) fn unrecovered(&self) -> Option<String> {
-        let (ending, at) = self.ended?;
-        match ending {
-            Ending::Recovered => None,
-            Ending::Adopted => Some(format!("taken as the new normal after {}", lasted(self.started_at, at))),
-            Ending::Idle { seconds } => {
-                let ago = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-                Some(format!("no more requests since {}", clock(at.checked_sub(ago).unwrap_or(at))))
-            }
+        let end = self.ended?;
+        match end.how {
+            How::Recovered => None,
+            How::Adopted => Some(format!("taken as the new normal after {}", lasted(self.started_at, end.at))),
+            How::Idle => Some(format!("no more requests since {}", clock(end.idle_since.unwrap_or(end.at)))),
+            How::Unwatched => Some(format!("not watched any more since {}", clock(end.at))),
         }
     }
 
@@ -75,5 +72,5 @@ fn lasted(from: SystemTime, to: SystemTime) -> humantime::FormattedDuration {
 }
 
 fn clock(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
+    humantime::format_rfc3339_seconds(writable(time)).to_string()
 }

@@ -53,7 +53,7 @@ impl Story {
     }
 
     fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self.incidents.view()).unwrap()
+        serde_json::to_value(self.incidents.view(usize::MAX)).unwrap()
     }
 }
 
@@ -207,16 +207,79 @@ fn a_silent_target_leaves_its_incident_open_and_says_so() {
 
 #[test]
 fn history_is_bounded_and_never_forgets_what_is_open() {
-    let mut incidents = Incidents::default();
+    let mut incidents =
+        Incidents { settings: IncidentSettings { keep: 20, ..IncidentSettings::default() }, ..Incidents::default() };
     let at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let (route, bad) = (key("/a"), slow(10, 4, 1.0));
     let finding = |verdict| [Finding { key: &route, signal: Signal::Latency, verdict }];
     incidents.update("open", at, &finding(&bad));
-    for number in 0..HISTORY * 2 {
+    for number in 0..40 {
         let target = format!("t{number}");
         incidents.update(&target, at, &finding(&bad));
         incidents.update(&target, at, &finding(&CALM));
     }
-    assert_eq!(incidents.list.len(), HISTORY);
+    assert_eq!(incidents.list.len(), 20);
+    assert_eq!(incidents.take_dropped().len(), 21);
+    assert_eq!(incidents.take_dropped().len(), 0);
+
+    let later = at + incidents.settings.keep_for + Duration::from_secs(1);
+    incidents.forget(later);
+    assert_eq!((incidents.list.len(), incidents.take_dropped().len()), (1, 19));
     assert!(incidents.open("open").is_some());
+}
+
+#[test]
+fn what_was_kept_goes_on_where_it_was() {
+    let mut story = Story::new();
+    let latency = Signal::Latency;
+    story.step(&[("/a", latency, slow(10, 4, 1.0))]);
+    story.step(&[("/a", latency, CALM)]);
+    story.now += REOPEN_WITHIN;
+    story.step(&[("/b", latency, slow(10, 4, 1.0)), ("/c", Signal::Errors, failing(9, 3))]);
+    story.step(&[("/b", latency, slow(20, 5, 2.0))]);
+    let id = story.incidents.newest(TARGET).unwrap().id.clone();
+    let mark = Mark { false_alarm: true, note: "a backup".to_owned(), at: story.now };
+    assert!(story.incidents.mark(&id, mark.clone()).is_some() && story.incidents.mark("0-0", mark).is_none());
+
+    let before = story.json();
+    let kept = story.incidents.take_unsaved();
+    assert_eq!((kept.len(), story.incidents.take_unsaved().len()), (2, 0));
+    story.incidents.still_unsaved(&[id.clone(), "0-0".to_owned()]);
+    assert_eq!(story.incidents.take_unsaved().len(), 1);
+    let text = serde_json::to_string(&kept).unwrap();
+    let read: Vec<Incident> = serde_json::from_str(&text).unwrap();
+    let restore = |watched| {
+        Incidents::restore(&IncidentSettings::default(), read.clone(), story.now, |target| watched && target == TARGET)
+    };
+    let unwatched = restore(false);
+    assert!(unwatched.open(TARGET).is_none());
+    let words = unwatched.newest(TARGET).unwrap().summary();
+    assert!(words.contains(" GET /b: not watched any more since 2023-11-14T22:15:24Z. Closed at"), "{words}");
+
+    story.incidents = restore(true);
+    assert_eq!(story.json(), before);
+    assert_eq!(story.incidents.false_alarms(TARGET), 1);
+    assert_eq!(story.step(&[("/b", latency, CALM)]), Some(Change::Resolved));
+    assert_eq!(story.incidents.newest(TARGET).unwrap().id, id);
+}
+
+#[test]
+fn of_two_that_were_left_open_the_older_one_is_closed() {
+    let mut story = Story::new();
+    story.step(&[("/a", Signal::Latency, slow(10, 4, 1.0))]);
+    let mut kept = story.incidents.take_unsaved();
+    kept.push(Incident { id: "1-1".to_owned(), detected_at: UNIX_EPOCH, ..kept[0].clone() });
+    let incidents = Incidents::restore(&IncidentSettings::default(), kept, story.now, |_| true);
+    let open: Vec<_> = incidents.list.iter().map(|incident| incident.resolved_at.is_none()).collect();
+    assert_eq!(open, [true, false]);
+}
+
+#[test]
+fn only_ids_are_ids() {
+    let story = &mut Story::new();
+    story.step(&[("/a", Signal::Latency, slow(10, 4, 1.0))]);
+    assert!(is_id(&story.incidents.newest(TARGET).unwrap().id));
+    for text in ["", "-", "1-", "-1", "1", "../x-1", "1-1/..", "1-a", "G-1", "1-1\0", "1--1", &"1".repeat(99)] {
+        assert!(!is_id(text), "{text}");
+    }
 }

@@ -1,12 +1,10 @@
 //! Incidents as the API shows them.
 
-use std::time::SystemTime;
-
-use outrigger_detect::{Ending, Shift};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Incidents;
-use super::record::{Affected, Incident};
+use super::record::{Affected, How, Incident, Level};
+use crate::time::Time;
 use crate::watch::Signal;
 
 /// `GET /api/v1/incidents`.
@@ -17,9 +15,9 @@ pub(crate) struct IncidentsView {
 }
 
 impl Incidents {
-    /// All incidents as the API shows them, newest first.
-    pub(crate) fn view(&self) -> IncidentsView {
-        IncidentsView { version: 1, incidents: self.list.iter().map(Incident::view).collect() }
+    /// The newest incidents as the API shows them, newest first, at most `limit`.
+    pub(crate) fn view(&self, limit: usize) -> IncidentsView {
+        IncidentsView { version: 1, incidents: self.list.iter().take(limit).map(Incident::view).collect() }
     }
 }
 
@@ -35,6 +33,7 @@ pub(crate) struct IncidentView {
     pub(crate) requests_affected: u64,
     pub(crate) summary: String,
     pub(crate) routes: Vec<RouteView>,
+    pub(crate) mark: Option<MarkView>,
 }
 
 /// One route of an incident as the API shows it.
@@ -44,8 +43,9 @@ pub(crate) struct RouteView {
     pub(crate) route: String,
     signal: Signal,
     state: &'static str,
-    /// Why it is no longer anomalous: `recovered`, `adopted` as the new normal, or `idle`, without requests.
-    ended: Option<&'static str>,
+    /// Why it is no longer anomalous: `recovered`, `adopted` as the new normal, `idle` without requests, or
+    /// `unwatched`, since its target is none of the agent's any more.
+    ended: Option<How>,
     started_at: Time,
     score: f64,
     before: Level,
@@ -55,33 +55,17 @@ pub(crate) struct RouteView {
     summary: String,
 }
 
-/// Where a route stood; what its signal does not speak of is absent.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Level {
-    p50: Option<f64>,
-    p95: Option<f64>,
-    p99: Option<f64>,
-    error_ratio: Option<f64>,
-}
-
-/// A time in JSON: RFC 3339 in UTC, to the millisecond.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Time(pub(crate) SystemTime);
-
-impl std::fmt::Display for Time {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        humantime::format_rfc3339_millis(self.0).fmt(f)
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+/// What a person said of an incident.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct MarkView {
+    pub(crate) false_alarm: bool,
+    pub(crate) note: String,
+    at: Time,
 }
 
 impl Incident {
-    pub(super) fn view(&self) -> IncidentView {
+    /// As the API shows it.
+    pub(crate) fn view(&self) -> IncidentView {
         IncidentView {
             id: self.id.clone(),
             target: self.target.clone(),
@@ -92,47 +76,33 @@ impl Incident {
             requests_affected: self.requests_affected(),
             summary: self.summary(),
             routes: self.routes.iter().map(Affected::view).collect(),
+            mark: self.mark.as_ref().map(|mark| MarkView {
+                false_alarm: mark.false_alarm,
+                note: mark.note.clone(),
+                at: Time(mark.at),
+            }),
         }
     }
 }
 
 impl Affected {
     fn view(&self) -> RouteView {
-        let (before, during) = match self.shift {
-            Shift::Latency(shift) => {
-                let level = |q: outrigger_detect::Quantiles| Level {
-                    p50: Some(q.p50),
-                    p95: Some(q.p95),
-                    p99: Some(q.p99),
-                    error_ratio: None,
-                };
-                (level(shift.before), level(shift.during))
-            }
-            Shift::Errors(shift) => {
-                let level = |ratio| Level { error_ratio: Some(ratio), ..Level::default() };
-                (level(shift.ratio_before), level(shift.ratio_during))
-            }
-        };
         let total = self.total();
         RouteView {
             method: self.key.method.clone(),
             route: self.key.route.clone(),
             signal: self.signal,
             state: if self.ended.is_none() { "anomalous" } else { "recovered" },
-            ended: self.ended.map(|(ending, _)| match ending {
-                Ending::Recovered => "recovered",
-                Ending::Adopted => "adopted",
-                Ending::Idle { .. } => "idle",
-            }),
+            ended: self.ended.map(|end| end.how),
             started_at: Time(self.started_at),
             score: self.score,
-            before,
-            during,
+            before: self.before,
+            during: self.during,
             requests: total.requests,
             requests_affected: total.affected,
             summary: match self.unrecovered() {
-                Some(end) => format!("{}; {end}", self.shift),
-                None => self.shift.to_string(),
+                Some(end) => format!("{}; {end}", self.words),
+                None => self.words.clone(),
             },
         }
     }

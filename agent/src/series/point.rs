@@ -28,7 +28,8 @@ pub(super) enum Part {
 /// The value of a family for one label set.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
-    /// A hash of family and labels, so that who remembers a point knows it again even after the table forgot it.
+    /// A hash of family and labels, so that who remembers a point knows it again even after the table forgot it, or the
+    /// agent was restarted.
     pub(crate) identity: u64,
     /// Labels without `le` and `quantile`, unescaped, in the order of the page.
     pub(crate) labels: Vec<(Box<str>, Box<str>)>,

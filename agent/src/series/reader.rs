@@ -1,7 +1,6 @@
 //! The parser's visitor that writes a page into the table.
 
 use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
 
 use outrigger_exposition::{Escaped, Kind, Labels, Sample, Visitor};
@@ -103,14 +102,15 @@ impl<'t> Reader<'t> {
             .collect();
         labels.shrink_to_fit();
 
-        let mut identity = family.to_string();
+        let mut label_key = String::new();
         let mut sorted: Vec<_> = labels.iter().collect();
         sorted.sort();
         for (name, value) in sorted {
             // Debug quotes both, so that no value can look like another label.
-            let _ = write!(identity, "|{name:?}={value:?}");
+            let _ = write!(label_key, "|{name:?}={value:?}");
         }
         let table = &mut *self.table;
+        let identity = format!("{family}{label_key}");
         if let Some(id) = table.point_ids.get(identity.as_str()) {
             return *id;
         }
@@ -120,10 +120,8 @@ impl<'t> Reader<'t> {
             Kind::Counter => Data::Counter(0.0),
             _ => Data::Gauge(0.0),
         };
-        let mut hasher = DefaultHasher::new();
-        identity.hash(&mut hasher);
         let point = Point {
-            identity: hasher.finish(),
+            identity: hash(&[table.families.get(family).map_or("", |family| &family.name), &label_key]),
             labels,
             data,
             timestamp_ms: None,
@@ -222,6 +220,13 @@ impl Visitor for Reader<'_> {
     fn bad_line(&mut self, error: &LineError<'_>) {
         self.first_bad_line.get_or_insert_with(|| error.to_string());
     }
+}
+
+/// FNV-1a (Fowler, Noll, Vo; 64 bits): unlike the standard library's hash it is the same in every release, for what is
+/// kept on disk.
+fn hash(parts: &[&str]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The most characters of a help text and of a unit that are kept.

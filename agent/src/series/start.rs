@@ -7,14 +7,17 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// The start of a target's process, in seconds since the epoch.
-#[derive(Debug, Default)]
-pub(super) struct ProcessStart {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProcessStart {
     /// What the first page of this process told.
     pub(super) kept: Option<f64>,
     /// What the last page told.
     told: Option<f64>,
     /// The last page is the first one of another process.
+    #[serde(skip)]
     pub(super) restarted: bool,
 }
 

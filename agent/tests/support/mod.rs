@@ -2,19 +2,30 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use outrigger_exposition::{Families, Format, Value, families};
 use outrigger_testkit::http::{self, Response, Server};
-use outrigger_testkit::{Process, Program, free_port, wait_until};
+use outrigger_testkit::{Folder, Process, Program, free_port, wait_until};
 
 /// Generous: two busy cores.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The program under test.
+/// The program under test, with a data folder that no other one has.
 pub(crate) fn outrigger() -> Program {
-    Program::new(env!("CARGO_BIN_EXE_outrigger")).env("NO_COLOR", "1")
+    Program::new(env!("CARGO_BIN_EXE_outrigger")).env("NO_COLOR", "1").env("OUTRIGGER_DATA_DIR", data_dir())
+}
+
+/// A new data folder, which is not there yet.
+pub(crate) fn data_dir() -> PathBuf {
+    // It lasts as long as the tests of this program, whose guardian removes it.
+    static ALL: OnceLock<Folder> = OnceLock::new();
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    ALL.get_or_init(|| Folder::new("data")).path().join(number.to_string())
 }
 
 /// A running agent.
@@ -26,9 +37,15 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts an agent with a tick of one second on these targets.
     pub(crate) fn start(targets: &[&str], args: &[&str]) -> Self {
+        Self::start_in(&data_dir(), targets, args)
+    }
+
+    /// Starts an agent that keeps its state in this folder.
+    pub(crate) fn start_in(data_dir: &Path, targets: &[&str], args: &[&str]) -> Self {
         for _ in 0..5 {
             let address = format!("127.0.0.1:{}", free_port());
             let mut program = outrigger().args(["run", "--interval", "1s", "--listen", &address]).args(args);
+            program = program.env("OUTRIGGER_DATA_DIR", data_dir);
             for target in targets {
                 program = program.args(["--target", target]);
             }

@@ -214,6 +214,61 @@ pub const INCIDENTS: Metric = metric(
     "Incidents opened on the target since the agent's start.",
 );
 
+/// Incidents that people marked as false alarms.
+pub const INCIDENT_FALSE_ALARMS: Metric = metric(
+    "outrigger.incident.false_alarms",
+    "outrigger_incident_false_alarms_total",
+    Kind::Counter,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Incidents on the target that people marked as false alarms, among those that are kept and since.",
+);
+
+/// Whether the agent's state is kept on disk.
+pub const STORE_UP: Metric = metric(
+    "outrigger.store.up",
+    "outrigger_store_up",
+    Kind::Gauge,
+    Unit::One,
+    &[],
+    Agent,
+    "1 if the agent has a data folder and the last writing of its state worked, else 0: a restart would forget.",
+);
+
+/// Writings of the agent's state by outcome.
+pub const STORE_WRITES: Metric = metric(
+    "outrigger.store.writes",
+    "outrigger_store_writes_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::OUTCOME],
+    Agent,
+    "Writings of the agent's state to its data folder, by outcome (success or failure).",
+);
+
+/// Size of the agent's state on disk.
+pub const STORE_SIZE: Metric = metric(
+    "outrigger.store.size",
+    "outrigger_store_size_bytes",
+    Kind::Gauge,
+    Unit::Bytes,
+    &[],
+    Agent,
+    "Size of the agent's state, without incidents, when it was last written.",
+);
+
+/// Files of the data folder that could not be used.
+pub const STORE_SET_ASIDE: Metric = metric(
+    "outrigger.store.set_aside",
+    "outrigger_store_set_aside_total",
+    Kind::Counter,
+    Unit::One,
+    &[],
+    Agent,
+    "Files of the data folder that were damaged or of another version, and were set aside under another name.",
+);
+
 /// OTLP pushes by outcome.
 pub const OTLP_EXPORTS: Metric = metric(
     "outrigger.otlp.exports",
@@ -258,6 +313,11 @@ pub const ALL: &[Metric] = &[
     ROUTES,
     INCIDENT_OPEN,
     INCIDENTS,
+    INCIDENT_FALSE_ALARMS,
+    STORE_UP,
+    STORE_WRITES,
+    STORE_SIZE,
+    STORE_SET_ASIDE,
     OTLP_EXPORTS,
     OTLP_DROPPED,
 ];

@@ -59,15 +59,10 @@ impl Children {
         shop.await_url(&format!("{admin_url}/-/ready"))?;
         let agent = Child::start(
             "agent",
-            program("outrigger")?.args([
-                "run",
-                "--interval",
-                "1s",
-                "--target",
-                &address(admin),
-                "--listen",
-                &address(agent),
-            ]),
+            program("outrigger")?
+                .args(["run", "--interval", "1s", "--target", &address(admin), "--listen", &address(agent)])
+                .arg("--data-dir")
+                .arg(folder.path().join("agent")),
         );
         agent.await_url(&format!("{agent_url}/-/healthy"))?;
         let load = Child::start(

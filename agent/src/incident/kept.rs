@@ -1,0 +1,115 @@
+//! Incidents that outlive the agent: what is taken up again, what still has to be written, and what is forgotten.
+
+use std::time::SystemTime;
+
+use super::record::{End, How};
+use super::{Incident, IncidentSettings, Incidents, Mark};
+
+impl Incidents {
+    /// Takes up what an earlier agent kept. An incident that it left open goes on, unless `is_watched` does not know its
+    /// target: nobody will ever see that one recover.
+    pub(crate) fn restore(
+        settings: &IncidentSettings,
+        mut kept: Vec<Incident>,
+        at: SystemTime,
+        is_watched: impl Fn(&str) -> bool,
+    ) -> Self {
+        kept.sort_by(|a, b| (b.detected_at, &b.id).cmp(&(a.detected_at, &a.id)));
+        let mut incidents = Self { settings: settings.clone(), ..Self::default() };
+        for mut incident in kept {
+            // Only the newest of a target can be open; another one would stay so for ever.
+            let is_first = incidents.newest(&incident.target).is_none();
+            if incident.resolved_at.is_none() && !(is_first && is_watched(&incident.target)) {
+                incident.close(at);
+            }
+            incidents.list.push_back(incident);
+        }
+        incidents.forget(at);
+        incidents
+    }
+
+    /// The incident with this id.
+    pub(crate) fn get(&self, id: &str) -> Option<&Incident> {
+        self.list.iter().find(|incident| incident.id == id)
+    }
+
+    /// Notes what a person said of an incident; `None` if there is no such incident.
+    pub(crate) fn mark(&mut self, id: &str, mark: Mark) -> Option<&Incident> {
+        let incident = self.list.iter_mut().find(|incident| incident.id == id)?;
+        incident.mark = Some(mark);
+        incident.unsaved = true;
+        Some(incident)
+    }
+
+    /// The incidents that changed since this was last asked.
+    pub(crate) fn take_unsaved(&mut self) -> Vec<Incident> {
+        let take = |incident: &mut Incident| std::mem::take(&mut incident.unsaved).then(|| incident.clone());
+        self.list.iter_mut().filter_map(take).collect()
+    }
+
+    /// These could not be written after all.
+    pub(crate) fn still_unsaved(&mut self, ids: &[String]) {
+        for incident in self.list.iter_mut().filter(|incident| ids.contains(&incident.id)) {
+            incident.unsaved = true;
+        }
+    }
+
+    /// The ids that were forgotten since this was last asked.
+    pub(crate) fn take_dropped(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Incidents of a target that people called false alarms.
+    pub(crate) fn false_alarms(&self, target: &str) -> u64 {
+        let of = self.list.iter().filter(|incident| incident.target == target && incident.is_false_alarm());
+        of.count() as u64
+    }
+
+    /// Forgets what is too old or too much. What is open stays, however old.
+    pub(crate) fn forget(&mut self, at: SystemTime) {
+        let keep_for = self.settings.keep_for;
+        let is_old = |resolved: SystemTime| at.duration_since(resolved).is_ok_and(|age| age > keep_for);
+        let dropped = &mut self.dropped;
+        self.list.retain(|incident| {
+            let goes = incident.resolved_at.is_some_and(is_old);
+            if goes {
+                dropped.push(incident.id.clone());
+            }
+            !goes
+        });
+        while self.list.len() > self.settings.keep
+            && let Some(oldest) = self.list.iter().rposition(|incident| incident.resolved_at.is_some())
+            && let Some(incident) = self.list.remove(oldest)
+        {
+            self.dropped.push(incident.id);
+        }
+    }
+}
+
+impl Incident {
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    pub(crate) fn is_false_alarm(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.false_alarm)
+    }
+
+    /// Ends it without knowing how it ended.
+    fn close(&mut self, at: SystemTime) {
+        for route in &mut self.routes {
+            route.ended.get_or_insert(End { how: How::Unwatched, at, idle_since: None });
+        }
+        self.resolved_at = Some(at);
+        self.unsaved = true;
+    }
+}
+
+/// Whether a text from outside can be the id of an incident.
+pub(crate) fn is_id(text: &str) -> bool {
+    let (millis, number) = text.split_once('-').unwrap_or_default();
+    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let sized = |text: &str, most| (1..=most).contains(&text.len());
+    sized(millis, 32) && sized(number, 20) && hex(millis) && digits(number)
+}
