@@ -29,14 +29,17 @@
 //! opens. Its [`State`] can be kept with serde and taken up again. [`quantile`] reads a quantile off a histogram.
 //!
 //! Any other series, a rate, a queue, CPU or memory, goes to a [`PointDetector`], which ranks each value among the peaks
-//! that the series has shown and compares it with the same time of day.
+//! that the series has shown and compares it with the same time of day. A [`TrafficDetector`] finds drops and surges of
+//! a request rate, and a [`Forecast`] says when what fills up reaches its limit.
 #![deny(missing_docs)]
 
 mod baseline;
 mod cause;
 mod errors;
 mod evidence;
+mod forecast;
 mod history;
+mod hours;
 mod interval;
 mod latency;
 mod point;
@@ -45,11 +48,13 @@ mod series;
 mod settings;
 mod state;
 mod tracker;
+mod traffic;
 mod verdict;
 mod words;
 
 pub use cause::{Component, Observation, Suspect, rank_components};
 pub use errors::ErrorDetector;
+pub use forecast::{Forecast, Outlook, Toward};
 pub use interval::{ErrorInterval, Interval};
 pub use latency::LatencyDetector;
 pub use point::{PointDetector, PointSettings, PointVerdict, Unusual};
@@ -57,6 +62,7 @@ pub use quantile::quantile;
 pub use series::SeriesState;
 pub use settings::{ErrorSettings, LatencySettings, Pace};
 pub use state::{State, StateError};
+pub use traffic::{TrafficChange, TrafficDetector, TrafficSettings, TrafficVerdict};
 pub use verdict::{Ending, ErrorShift, LatencyShift, Phase, Quantiles, Shift, Verdict};
 
 #[cfg(doctest)]

@@ -1,7 +1,6 @@
 //! Any series of values that is no histogram: a rate, a saturation, a hit ratio, a queue, CPU, memory.
 
 mod features;
-mod hours;
 mod peaks;
 mod settings;
 #[cfg(test)]
@@ -12,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     features::{FEATURES, Features, Looks},
-    hours::Hours,
     peaks::Peaks,
 };
 use crate::{
     StateError,
+    hours::Hours,
     series::{SeriesState, Watch},
 };
 
@@ -84,7 +83,7 @@ impl PointDetector {
             at: None,
             told: None,
             features: Features::default(),
-            hours: Hours::default(),
+            hours: Hours::of_a_day(),
             peaks: [Peaks::default(); FEATURES],
         };
         Self { settings, memory }
@@ -96,11 +95,11 @@ impl PointDetector {
     ///
     /// When the state has a version that this release does not know, belongs to another kind of detector, or is damaged.
     pub fn restore(settings: PointSettings, state: SeriesState) -> Result<Self, StateError> {
-        let Watch::Point(memory) = state.open()?;
-        if !memory.is_sound() {
-            return Err(StateError::Damaged { what: "means, hours and peaks do not agree" });
+        match state.open()? {
+            Watch::Point(memory) if memory.is_sound() => Ok(Self { settings, memory: *memory }),
+            Watch::Point(_) => Err(StateError::Damaged { what: "means, hours and peaks do not agree" }),
+            other => Err(other.is_not("point")),
         }
-        Ok(Self { settings, memory: *memory })
     }
 
     /// The settings.
@@ -176,7 +175,7 @@ impl PointMemory {
             && self.at.is_none_or(f64::is_finite)
             && self.told.is_none_or(|told| told.clock <= self.clock && told.score.is_finite())
             && self.features.is_sound()
-            && self.hours.is_sound()
+            && self.hours.is_of_a_day()
             && self.peaks.iter().all(|peaks| peaks.is_sound(self.rows))
     }
 }

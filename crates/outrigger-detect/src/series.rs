@@ -5,12 +5,13 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{StateError, point::PointMemory};
+use crate::{StateError, forecast::ForecastMemory, point::PointMemory, traffic::TrafficMemory};
 
 /// The format of [`SeriesState`] that this release reads and writes.
 const VERSION: u32 = 1;
 
-/// What a [`PointDetector`](crate::PointDetector) knows: serialisable, opaque, and versioned like [`State`](crate::State).
+/// What a [`PointDetector`](crate::PointDetector), a [`Forecast`](crate::Forecast) or a
+/// [`TrafficDetector`](crate::TrafficDetector) knows: serialisable, opaque, and versioned like [`State`](crate::State).
 ///
 /// A restored detector gives the verdicts that the original would have given, if the format keeps floating-point numbers
 /// exactly. A state of another version is read without error, and refused by `restore` with both versions named.
@@ -26,6 +27,20 @@ pub struct SeriesState {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Watch {
     Point(Box<PointMemory>),
+    Forecast(Box<ForecastMemory>),
+    Traffic(Box<TrafficMemory>),
+}
+
+impl Watch {
+    /// The error of a detector of the kind `expected` that is given this one.
+    pub(crate) fn is_not(&self, expected: &'static str) -> StateError {
+        let found = match self {
+            Self::Point(_) => "point",
+            Self::Forecast(_) => "forecast",
+            Self::Traffic(_) => "traffic",
+        };
+        StateError::WrongSignal { found, expected }
+    }
 }
 
 impl SeriesState {

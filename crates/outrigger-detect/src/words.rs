@@ -22,9 +22,36 @@ impl fmt::Display for Number {
     }
 }
 
+/// A length of time, from seconds: `45 s`, `40 min`, `3.5 h`, `4 days`.
+pub(crate) struct Lasting(pub(crate) f64);
+
+impl fmt::Display for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0;
+        if seconds < 100.0 {
+            write!(f, "{seconds:.0} s")
+        } else if seconds < 5970.0 {
+            write!(f, "{:.0} min", seconds / 60.0)
+        } else if seconds < 36.0 * 3600.0 {
+            write!(f, "{} h", Number((seconds / 360.0).round() / 10.0))
+        } else {
+            write!(f, "{} days", Number((seconds / 8640.0).round() / 10.0))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Number;
+    use super::{Lasting, Number};
+
+    #[test]
+    fn times_have_a_unit_of_their_size() {
+        for (seconds, text) in
+            [(45.2, "45 s"), (2400.0, "40 min"), (12_600.0, "3.5 h"), (36_000.0, "10 h"), (345_600.0, "4 days")]
+        {
+            assert_eq!(Lasting(seconds).to_string(), text);
+        }
+    }
 
     #[test]
     fn numbers_keep_three_digits() {

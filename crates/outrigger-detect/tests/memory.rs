@@ -6,7 +6,10 @@ use std::{
     cell::Cell,
 };
 
-use outrigger_detect::{Interval, LatencyDetector, LatencySettings, Phase, PointDetector, PointSettings};
+use outrigger_detect::{
+    Forecast, Interval, LatencyDetector, LatencySettings, Phase, PointDetector, PointSettings, Toward, TrafficDetector,
+    TrafficSettings,
+};
 
 struct Counting;
 
@@ -77,5 +80,28 @@ fn a_series_takes_less_than_five_kibibytes_and_allocates_nothing_on_the_way() {
         alerts += u32::from(detector.observe(f64::from(row) * 60.0, value).alert);
     }
     assert!(alerts > 0);
+    assert_eq!(ALLOCATIONS.get(), allocations);
+}
+
+#[test]
+fn forecasts_and_traffic_are_bounded_and_allocate_nothing_on_the_way() {
+    let before = BYTES.get();
+    let mut forecast = Forecast::new(Toward::Above);
+    let forecast_bytes = BYTES.get() - before + size_of::<Forecast>();
+    let before = BYTES.get();
+    let mut traffic = TrafficDetector::new(TrafficSettings::default());
+    let traffic_bytes = BYTES.get() - before + size_of::<TrafficDetector>();
+    println!("{forecast_bytes} bytes per forecast, {traffic_bytes} per route's traffic");
+    assert!(forecast_bytes <= 4096, "{forecast_bytes} bytes");
+    assert!(traffic_bytes <= 6 * 1024, "{traffic_bytes} bytes");
+    let allocations = ALLOCATIONS.get();
+    let (mut outlooks, mut anomalies) = (0, 0);
+    for row in 0..20_000_u32 {
+        let at = 1e9 + f64::from(row) * 15.0;
+        outlooks += u32::from(forecast.observe(at, f64::from(row), 25_000.0).is_some());
+        let requests = if row < 10_000 { 300 } else { 0 };
+        anomalies += u32::from(traffic.observe(at, requests, 15.0).phase == Phase::Anomalous);
+    }
+    assert!(outlooks > 0 && anomalies > 0);
     assert_eq!(ALLOCATIONS.get(), allocations);
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{hours::Band, verdict::Unusual};
+use super::verdict::Unusual;
+use crate::hours::Band;
 
 /// The ways to look at a value: [`STEP`] and those below it.
 pub(super) const FEATURES: usize = 7;
