@@ -4,33 +4,27 @@
 //! What they bring home is taken in one by one as it arrives, so a target that hangs delays nobody. A collector that is
 //! not back when the next tick comes is left alone until it is.
 
+mod owner;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::client::Client;
-use crate::collect::host::{Host, HostCollector};
-use crate::collect::process::{ProcessCollector, Processes};
-use crate::collect::scrape::{Address, Scrape, scrape};
+use crate::collect::scrape::Address;
 use crate::config::{ConfigError, Settings};
-use crate::export::otlp::{Delivery, message};
-use crate::export::{html, page};
-use crate::health::Reading;
-use crate::incident::Mark;
-use crate::serve::{Answer, Desk, MAX_QUERIES, Pulse, What, serve};
-use crate::state::State;
-use crate::status::StatusView;
-use crate::store::{Store, Written};
+use crate::export::otlp::Delivery;
+use crate::serve::{Desk, MAX_QUERIES, Pulse, serve};
+use crate::store::Store;
+use owner::Owner;
 
 /// An agent that has its address and is ready to run.
 ///
@@ -208,234 +202,6 @@ fn fall_with(error: tokio::task::JoinError) {
     if let Ok(panic) = error.try_into_panic() {
         std::panic::resume_unwind(panic);
     }
-}
-
-/// What a collector's task brings home.
-enum Done {
-    Scrape { target: usize, scrape: Scrape },
-    Host { collector: Box<HostCollector>, reading: Result<Host, String>, took: Duration },
-    Processes { collector: ProcessCollector, reading: Processes, took: Duration },
-}
-
-/// The owner of the state. A collector that is away is `None` here, and a target's scrape under way is marked.
-struct Owner {
-    settings: Arc<Settings>,
-    client: Client,
-    instance: String,
-    state: State,
-    delivery: Option<Delivery>,
-    pulse: watch::Sender<Pulse>,
-    work: JoinSet<Done>,
-    scraping: Vec<bool>,
-    store: Store,
-    /// The writing of the state that is under way, if one is.
-    writing: JoinSet<Written>,
-    host: Option<Box<HostCollector>>,
-    processes: Option<ProcessCollector>,
-    /// When the tick at hand began; `None` once all its work is done.
-    tick_began: Option<Instant>,
-}
-
-impl Owner {
-    fn new(
-        settings: Settings,
-        client: Client,
-        address: SocketAddr,
-        delivery: Option<Delivery>,
-        pulse: watch::Sender<Pulse>,
-        mut store: Store,
-    ) -> Self {
-        let host = HostCollector::new().inspect_err(|error| tracing::warn!(%error, "no figures of the host"));
-        let places = settings.targets.iter().map(|target| (target.host().to_owned(), target.port()));
-        let mut state = State::new(&settings);
-        let memory = store.load();
-        if let Some(why) = state.restore(&settings, memory, SystemTime::now()) {
-            store.set_state_aside(&why);
-        }
-        state.store = store.health;
-        Self {
-            client,
-            instance: address.to_string(),
-            state,
-            store,
-            writing: JoinSet::new(),
-            delivery,
-            pulse,
-            work: JoinSet::new(),
-            scraping: vec![false; settings.targets.len()],
-            host: host.ok().map(Box::new),
-            processes: Some(ProcessCollector::new(places)),
-            tick_began: None,
-            settings: Arc::new(settings),
-        }
-    }
-
-    /// Begins a tick: sends every collector that is at home out.
-    fn tick(&mut self) {
-        if self.tick_began.is_some() {
-            // Somebody hangs. What the others brought home is complete all the same.
-            self.end_tick();
-        }
-        let now = Instant::now();
-        self.tick_began = Some(now);
-        self.pulse.send_modify(|pulse| pulse.at = now);
-        for target in 0..self.scraping.len() {
-            self.start_scrape(target);
-        }
-        if let Some(mut collector) = self.host.take() {
-            self.work.spawn_blocking(move || {
-                let began = Instant::now();
-                let reading = collector.read();
-                Done::Host { collector, reading, took: began.elapsed() }
-            });
-        } else if let Some(reading) = &mut self.state.host_reading {
-            reading.success = false;
-        }
-        if let Some(mut collector) = self.processes.take() {
-            let answered: Vec<bool> = self.state.targets.iter().map(|target| target.health.is_up()).collect();
-            self.work.spawn_blocking(move || {
-                let began = Instant::now();
-                let reading = collector.read(&answered);
-                Done::Processes { collector, reading, took: began.elapsed() }
-            });
-        } else if let Some(reading) = &mut self.state.process_reading {
-            reading.success = false;
-        }
-    }
-
-    fn start_scrape(&mut self, target: usize) {
-        let address = self.state.targets.get(target).map(|target| target.address.clone());
-        let (Some(address), Some(is_away)) = (address, self.scraping.get_mut(target)) else { return };
-        if std::mem::replace(is_away, true) {
-            return;
-        }
-        let (client, settings) = (self.client.clone(), Arc::clone(&self.settings));
-        self.work.spawn(async move {
-            let scrape = scrape(&client, &address, settings.scrape_timeout(), settings.page_limit).await;
-            Done::Scrape { target, scrape }
-        });
-    }
-
-    /// Takes in what a collector brought home.
-    fn take(&mut self, done: Done) {
-        match done {
-            Done::Scrape { target, scrape } => {
-                if let Some(is_away) = self.scraping.get_mut(target) {
-                    *is_away = false;
-                }
-                let is_good = self.state.absorb_scrape(target, &scrape);
-                self.write_if_due();
-                if is_good
-                    && let Some(delivery) = &self.delivery
-                    && let Some(target) = self.state.targets.get(target)
-                {
-                    delivery.push(&message::of_target(&target.series, &target.address, scrape.at));
-                }
-            }
-            Done::Host { collector, reading, took } => {
-                self.host = Some(collector);
-                note("host", &mut self.state.host_reading, took, reading.as_ref().err());
-                self.state.host = reading.ok();
-            }
-            Done::Processes { collector, reading, took } => {
-                self.processes = Some(collector);
-                let of_targets = reading.targets.iter().flatten();
-                let error = reading.own.iter().chain(of_targets).find_map(|read| read.as_ref().err());
-                note("process", &mut self.state.process_reading, took, error);
-                self.state.processes = reading;
-            }
-        }
-        if self.work.is_empty() {
-            self.end_tick();
-        }
-    }
-
-    fn end_tick(&mut self) {
-        let Some(began) = self.tick_began.take() else { return };
-        self.state.ticks.observe(began.elapsed());
-        self.pulse.send_if_modified(|pulse| !std::mem::replace(&mut pulse.ready, true));
-        if let Some(delivery) = &self.delivery {
-            let families = page::families(&self.state, Some(delivery));
-            delivery.push(&message::of_agent(&families, &self.instance, self.state.started_at, SystemTime::now()));
-        }
-        self.write_if_due();
-    }
-
-    /// Begins to write the state if it is time, or if an incident changed.
-    fn write_if_due(&mut self) {
-        if std::mem::take(&mut self.state.has_news) {
-            self.store.hurry();
-        }
-        if self.store.is_due() {
-            self.write();
-        }
-    }
-
-    fn write(&mut self) {
-        let writing = self.state.keep(SystemTime::now());
-        if let Some(work) = self.store.begin(writing) {
-            self.writing.spawn_blocking(work);
-        }
-    }
-
-    fn end_writing(&mut self, written: &Written) {
-        self.store.end(written);
-        self.state.incidents.still_unsaved(&written.unsaved);
-        self.state.store = self.store.health;
-        self.write_if_due();
-    }
-
-    /// Writes what was learnt last, after the writing that may be under way.
-    async fn write_the_last(&mut self) {
-        while let Some(Ok(written)) = self.writing.join_next().await {
-            self.store.end(&written);
-            self.state.incidents.still_unsaved(&written.unsaved);
-        }
-        self.write();
-        self.writing.join_next().await;
-    }
-
-    fn answer(&mut self, what: What) -> Answer {
-        Answer::of(match what {
-            What::Metrics(format) => {
-                let page = page::encode(&page::families(&self.state, self.delivery.as_ref()), format);
-                page.unwrap_or_else(|error| format!("# {error}\n"))
-            }
-            What::Incidents { limit } => json(&self.state.incidents.view(limit)),
-            What::Incident { id } => return self.incident(&id),
-            What::Mark { id, false_alarm, note } => {
-                if self.state.mark(&id, Mark { false_alarm, note, at: SystemTime::now() }) {
-                    self.write_if_due();
-                }
-                return self.incident(&id);
-            }
-            What::Status => json(&StatusView::of(&self.state)),
-            What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view(html::SHOWN)),
-        })
-    }
-
-    fn incident(&self, id: &str) -> Answer {
-        match self.state.incidents.get(id) {
-            Some(incident) => Answer::of(json(&incident.view())),
-            None => Answer::nothing(format!("there is no incident {id}; GET /api/v1/incidents lists them\n")),
-        }
-    }
-}
-
-fn json(view: &impl serde::Serialize) -> String {
-    // These types have nothing that JSON cannot say; a NaN becomes null.
-    serde_json::to_string(view).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
-}
-
-/// Notes how a collector's reading went, and says so when that changes.
-fn note(collector: &str, last: &mut Option<Reading>, took: Duration, error: Option<&String>) {
-    let was_well = last.is_none_or(|reading| reading.success);
-    match error {
-        Some(error) if was_well => tracing::warn!(collector, %error, "the collector cannot read everything"),
-        None if !was_well => tracing::info!(collector, "the collector reads everything again"),
-        _ => {}
-    }
-    *last = Some(Reading { success: error.is_none(), took });
 }
 
 #[cfg(test)]
