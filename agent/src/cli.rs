@@ -58,7 +58,7 @@ The standard OTEL_EXPORTER_OTLP_* variables are honoured.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Collect, detect, serve and deliver until SIGTERM or SIGINT.
+    /// Collect, detect, serve and deliver until SIGTERM or SIGINT; SIGHUP reads the file again.
     #[command(after_help = EXAMPLES)]
     Run(Box<RunArgs>),
     /// Tell what a configuration file means, or what is wrong with it. The environment is not looked at.
@@ -176,8 +176,7 @@ fn run(args: Box<RunArgs>) -> ExitCode {
         Ok(read) => read,
         Err(error) => return fail(&error),
     };
-    drop(args);
-    log_to_stderr(&settings);
+    let mut set_log = log_to_stderr(&settings);
     for warning in keys::doubts(&settings, &variables) {
         tracing::warn!("{warning}");
     }
@@ -193,7 +192,9 @@ fn run(args: Box<RunArgs>) -> ExitCode {
     let outcome = runtime.block_on(async {
         let shutdown = shutdown_signal()?;
         let agent = Agent::bind(settings).await.map_err(std::io::Error::other)?;
-        agent.run(shutdown).await;
+        // The file may have changed; flags and variables are what they were at the start.
+        let load = move || args.settings(&variables);
+        agent.reload_with(load, move |settings| set_log(settings)).run(shutdown).await;
         Ok::<(), std::io::Error>(())
     });
     // A collector that hangs in the kernel must not hold the end up.
@@ -262,10 +263,14 @@ fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build()
 }
 
-fn log_to_stderr(settings: &Settings) {
+/// Logs to stderr as the settings say, and hands on how to change that.
+fn log_to_stderr(settings: &Settings) -> impl FnMut(&Settings) + Send + use<> {
     let format = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
     let format = format.with_ansi(std::io::stderr().is_terminal());
-    tracing_subscriber::registry().with(format).with(settings.log.clone()).init();
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(settings.log.clone());
+    tracing_subscriber::registry().with(format).with(filter).init();
+    // It fails only if nobody logs any more.
+    move |settings| drop(handle.reload(settings.log.clone()))
 }
 
 /// Ends on SIGTERM or SIGINT. The handlers stand when this returns, before anything is started.

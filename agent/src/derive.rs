@@ -209,6 +209,11 @@ impl Routes {
         overflow
     }
 
+    /// Watches at most so many routes from now on; those that are too many stay until they are absent.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&RouteKey, &Route)> {
         self.routes.iter()
     }

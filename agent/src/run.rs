@@ -5,6 +5,7 @@
 //! not back when the next tick comes is left alone until it is.
 
 mod owner;
+mod reload;
 
 use std::fmt;
 use std::future::Future;
@@ -25,6 +26,7 @@ use crate::export::otlp::Delivery;
 use crate::serve::{Desk, MAX_QUERIES, Pulse, serve};
 use crate::store::Store;
 use owner::Owner;
+use reload::{Hangups, Reload};
 
 /// An agent that has its address and is ready to run.
 ///
@@ -46,6 +48,7 @@ pub struct Agent {
     address: SocketAddr,
     client: Client,
     store: Store,
+    reload: Option<Reload>,
 }
 
 impl Agent {
@@ -66,7 +69,7 @@ impl Agent {
         let address = listener.local_addr().map_err(failed)?;
         let store = Store::open(settings.data_dir.as_deref(), settings.save_interval)
             .map_err(|pid| StartError::DataDir { folder: settings.data_dir.clone().unwrap_or_default(), pid })?;
-        Ok(Self { settings, listener, address, client, store })
+        Ok(Self { settings, listener, address, client, store, reload: None })
     }
 
     /// The address that the page is served on.
@@ -75,16 +78,32 @@ impl Agent {
         self.address
     }
 
+    /// Reads the settings anew with `load` on SIGHUP (Unix) and on `POST /-/reload`, and calls `applied` with those that
+    /// are now in force. Settings that cannot be read or worked with change nothing. What was learnt of targets that stay
+    /// is kept; the address and the data folder stay as they are until a restart.
+    #[must_use]
+    pub fn reload_with(
+        mut self,
+        load: impl FnMut() -> Result<Settings, ConfigError> + Send + 'static,
+        applied: impl FnMut(&Settings) + Send + 'static,
+    ) -> Self {
+        self.reload = Some(Reload { load: Box::new(load), applied: Box::new(applied) });
+        self
+    }
+
     /// Works until `shutdown` ends, then writes its state and leaves: within a tenth of a second, or two seconds where the
     /// disk is slow.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         tracing::info!(interval = %humantime::format_duration(self.settings.interval), "serving http://{}", self.address);
         let (queries, mut questions) = mpsc::channel(MAX_QUERIES);
-        let (pulse, pulse_seen) = watch::channel(Pulse { ready: false, at: Instant::now() });
-        let desk = Desk { queries, pulse: pulse_seen, interval: self.settings.interval };
+        let (pulse, pulse_seen) =
+            watch::channel(Pulse { ready: false, at: Instant::now(), interval: self.settings.interval });
+        let desk = Desk { queries, pulse: pulse_seen };
+        let mut hangups = Hangups::listen(self.reload.is_some());
         let delivery = Delivery::start(&self.settings.otlp, self.client.clone());
         let mut server = tokio::spawn(serve(self.listener, desk));
         let mut owner = Owner::new(self.settings, self.client, self.address, delivery, pulse, self.store);
+        owner.reload = self.reload;
 
         let mut ticks = tokio::time::interval(owner.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -102,12 +121,20 @@ impl Agent {
                     Err(error) => fall_with(error),
                 },
                 _ = ticks.tick() => owner.tick(),
+                () = hangups.next() => {
+                    // What came of it stands in the log and in a gauge.
+                    let _ = owner.reload();
+                }
                 Some(query) = questions.recv() => {
                     let answer = owner.answer(query.what);
                     // Who asked may have gone.
                     let _ = query.reply.send(answer);
                 }
                 Err(error) = &mut server => fall_with(error),
+            }
+            if ticks.period() != owner.settings.interval {
+                ticks = tokio::time::interval(owner.settings.interval);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             }
         }
         server.abort();

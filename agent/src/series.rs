@@ -141,6 +141,11 @@ impl SeriesTable {
         PageSummary { samples: parsed.samples, bad_lines: parsed.bad_lines, first_bad_line, dropped }
     }
 
+    /// Keeps at most so many series from now on; what is too much goes as soon as a new one comes.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// The time between the last two pages: what was counted then can be judged. `None` if there was only one, or if the
     /// agent itself was away in between for long: nobody knows any more how what was counted meanwhile was spread.
     pub(crate) fn interval(&self) -> Option<Duration> {

@@ -36,6 +36,7 @@ pub(crate) enum What {
     Incidents { limit: usize },
     Incident { id: String },
     Mark { id: String, false_alarm: bool, note: String },
+    Reload,
     Status,
     Page,
 }
@@ -52,6 +53,11 @@ impl Answer {
         Self { status: StatusCode::OK, body }
     }
 
+    /// What was asked for cannot be done, as the text says.
+    pub(crate) fn bad(text: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, body: text }
+    }
+
     /// There is no such thing, as the text says.
     pub(crate) fn nothing(text: String) -> Self {
         Self { status: StatusCode::NOT_FOUND, body: text }
@@ -65,6 +71,8 @@ pub(crate) struct Pulse {
     pub(crate) ready: bool,
     /// When the owner last began a tick.
     pub(crate) at: Instant,
+    /// The time between two ticks.
+    pub(crate) interval: Duration,
 }
 
 /// What handlers need: a way to ask, and the owner's pulse.
@@ -72,7 +80,6 @@ pub(crate) struct Pulse {
 pub(crate) struct Desk {
     pub(crate) queries: mpsc::Sender<Query>,
     pub(crate) pulse: watch::Receiver<Pulse>,
-    pub(crate) interval: Duration,
 }
 
 /// Questions that may wait for the owner.
@@ -156,6 +163,7 @@ fn router(desk: Desk) -> Router {
         .route("/api/v1/status", get(status))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload))
         .with_state(desk)
 }
 
@@ -190,13 +198,22 @@ async fn page(Shared(desk): Shared<Desk>) -> Response {
 
 /// Alive: the owner of the state began a tick not long ago.
 async fn healthy(Shared(desk): Shared<Desk>) -> Response {
-    let silent = desk.pulse.borrow().at.elapsed();
-    if silent <= desk.interval * 3 + PATIENCE {
+    let Pulse { at, interval, .. } = *desk.pulse.borrow();
+    let silent = at.elapsed();
+    if silent <= interval * 3 + PATIENCE {
         (StatusCode::OK, "healthy\n").into_response()
     } else {
         let text = format!("no tick for {} s\n", silent.as_secs());
         (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
     }
+}
+
+/// Reads the settings again. A browser that was led here by another site says so, and is refused.
+async fn reload(Shared(desk): Shared<Desk>, headers: HeaderMap) -> Response {
+    if headers.contains_key(header::ORIGIN) {
+        return (StatusCode::FORBIDDEN, "this is not for browsers; curl -X POST\n").into_response();
+    }
+    desk.ask(What::Reload, PLAIN).await
 }
 
 /// Ready: a whole tick was completed, so that all pages have something to show.
@@ -230,8 +247,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
         let (queries, mut questions) = mpsc::channel::<Query>(MAX_QUERIES);
-        let (_pulse, pulse) = watch::channel(Pulse { ready: true, at: Instant::now() });
-        tokio::spawn(serve_within(bounds, listener, Desk { queries, pulse, interval: Duration::from_secs(60) }));
+        let (_pulse, pulse) =
+            watch::channel(Pulse { ready: true, at: Instant::now(), interval: Duration::from_secs(60) });
+        tokio::spawn(serve_within(bounds, listener, Desk { queries, pulse }));
         tokio::spawn(async move {
             while let Some(query) = questions.recv().await {
                 let _ = query.reply.send(Answer::of("a".repeat(PAGE_BYTES)));

@@ -18,6 +18,8 @@ pub(crate) struct State {
     /// An incident's state changed since somebody last looked here.
     pub(crate) has_news: bool,
     pub(crate) store: StoreHealth,
+    /// The settings that were read last are in force.
+    pub(crate) is_reloaded: bool,
     pub(crate) host: Option<Host>,
     pub(crate) host_reading: Option<Reading>,
     pub(crate) processes: Processes,
@@ -35,6 +37,7 @@ impl State {
             incidents: Incidents::restore(&settings.incidents, Vec::new(), SystemTime::now(), |_| false),
             has_news: false,
             store: StoreHealth::default(),
+            is_reloaded: true,
             host: None,
             host_reading: None,
             processes: Processes::default(),
@@ -61,6 +64,24 @@ impl State {
             target.health.false_alarms = self.incidents.false_alarms(target.address.label());
         }
         refused.map(|error| error.to_string())
+    }
+
+    /// Works with other settings from now on. Targets that stay keep all that is known of them.
+    pub(crate) fn apply(&mut self, settings: &Settings, now: SystemTime) {
+        let mut old = std::mem::take(&mut self.targets);
+        self.targets = settings
+            .targets
+            .iter()
+            .map(|address| match old.iter().position(|target| target.address.label() == address.label()) {
+                Some(at) => old.swap_remove(at).with(address, settings),
+                None => Target::new(address.clone(), settings),
+            })
+            .collect();
+        for gone in old {
+            self.has_news |= self.incidents.close(gone.address.label(), now);
+        }
+        self.incidents.set(&settings.incidents, now);
+        self.interval = settings.interval;
     }
 
     /// What has to be written so that another agent can go on from here.
@@ -145,6 +166,27 @@ mod tests {
         assert_eq!(resolved["id"], incident["id"]);
         assert_eq!(world.incidents().len(), 1);
         assert_eq!(world.state.targets[0].health.incidents, 1);
+    }
+
+    #[test]
+    fn other_settings_keep_what_is_known_of_the_targets_that_stay() {
+        let mut world = World::new();
+        world.serve(120, 0.0);
+        let incident = world.serve_until("open", 0.4, 15);
+        let more: Vec<_> = ["127.0.0.1:1", "127.0.0.1:9464"].map(|target| target.parse().unwrap()).into();
+        world.state.apply(&Settings { targets: more, ..Settings::default() }, world.now());
+        assert_eq!(world.state.targets.iter().map(|target| target.routes.len()).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(world.incidents()[0]["state"], "open");
+        world.state.apply(&Settings::default(), world.now());
+        assert_eq!(world.state.targets[0].warming_up(), 0);
+        let resolved = world.serve_until("resolved", 0.0, 90);
+        assert_eq!((&resolved["id"], world.incidents().len()), (&incident["id"], 1));
+
+        let incident = world.serve_until("open", 0.4, 15);
+        let other = vec!["127.0.0.1:1".parse().unwrap()];
+        world.state.apply(&Settings { targets: other, ..Settings::default() }, world.now());
+        let closed = world.incidents().into_iter().find(|other| other["id"] == incident["id"]).unwrap();
+        assert_eq!((&closed["state"], &closed["routes"][0]["ended"]), (&"resolved".into(), &"unwatched".into()));
     }
 
     #[test]

@@ -175,6 +175,11 @@ impl Store {
         }
     }
 
+    /// Writes this often from now on.
+    pub(crate) fn set_every(&mut self, every: Duration) {
+        self.every = every;
+    }
+
     /// Asks for a writing as soon as can be.
     pub(crate) fn hurry(&mut self) {
         self.is_urgent = true;

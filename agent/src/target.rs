@@ -36,6 +36,7 @@ pub(crate) struct Target {
     pub(crate) routes: Routes,
     pub(crate) watches: Watches,
     pub(crate) health: Health,
+    pub(crate) is_being_scraped: bool,
 }
 
 impl Target {
@@ -46,7 +47,16 @@ impl Target {
             routes: Routes::new(settings.route_limit),
             watches: Watches::default(),
             health: Health::default(),
+            is_being_scraped: false,
         }
+    }
+
+    /// The same target, perhaps by another scheme, under other settings.
+    pub(crate) fn with(mut self, address: &Address, settings: &Settings) -> Self {
+        self.address = address.clone();
+        self.series.set_limit(settings.series_limit);
+        self.routes.set_limit(settings.route_limit);
+        self
     }
 
     /// What another agent needs to go on from here; `None` if no page was read yet.

@@ -125,6 +125,45 @@ fn variables_that_are_no_text_stop_the_agent_only_if_they_are_its_own() {
 }
 
 #[test]
+fn a_reload_changes_all_or_nothing() {
+    let (first, second) = (Service::start(&shop(1000, 1, 0)), Service::start(&shop(1000, 2, 0)));
+    let folder = Folder::new("reload");
+    let write = |text: &str| folder.write("outrigger.toml", text).to_string_lossy().into_owned();
+    let both = format!("targets = ['{}', '{}']", first.target, second.target);
+    let path = write(&format!("targets = ['{}']", first.target));
+    let agent = Agent::start(&[], &["--config", &path]);
+    let scrapes = |agent: &Agent, service: &Service| {
+        agent.value("outrigger_scrapes_total", &[("target", &service.target), ("outcome", "success")])
+    };
+    agent.wait("two pages", |agent| scrapes(agent, &first) >= 2.0);
+    assert_eq!(agent.value("outrigger_config_reload_success", &[]), 1.0);
+    let url = format!("{}/-/reload", agent.url);
+    let reload = || outrigger_testkit::http::post(&url, "", "").unwrap();
+
+    write("targets = ['nowhere']\nintervall = '2s'");
+    let before = scrapes(&agent, &first);
+    let answer = reload();
+    assert_eq!(answer.status, 400);
+    let expected = [format!("{path}:1: targets: `nowhere`"), format!("{path}:2: unknown key `intervall`")];
+    assert!(expected.iter().all(|line| answer.text().contains(line)), "{}", answer.text());
+    assert_eq!(agent.value("outrigger_config_reload_success", &[]), 0.0);
+    agent.wait("the old settings at work", |agent| scrapes(agent, &first) > before);
+
+    write(&format!("{both}\nlog = 'debug'\nlisten = '127.0.0.1:1'\ndata_dir = '/elsewhere'"));
+    let answer = outrigger_testkit::http::request("POST", &url, &[("origin", "http://a")], b"", DEADLINE).unwrap();
+    assert_eq!(answer.status, 403, "a browser's request from another site");
+    assert_eq!((reload().status, agent.value("outrigger_config_reload_success", &[])), (200, 1.0));
+    agent.wait("the new target", |agent| scrapes(agent, &second) >= 2.0 && scrapes(agent, &first) > before);
+
+    write(&format!("targets = ['{}']", second.target));
+    agent.process.signal(Signal::Hup);
+    agent.wait("the first target to go", |agent| {
+        agent.get("/api/v1/status").json()["targets"].as_array().unwrap().len() == 1 && scrapes(agent, &second) >= 3.0
+    });
+    assert_eq!(agent.process.stop(DEADLINE).and_then(|status| status.code()), Some(0));
+}
+
+#[test]
 fn health_is_an_exit_code() {
     let service = Service::start(&shop(1000, 0, 0));
     let agent = Agent::start(&[&service.target], &[]);

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Uri};
 pub(crate) use delivery::Delivery;
 
 /// Where and how everything is pushed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OtlpSettings {
     /// The full address, `http://127.0.0.1:4318/v1/metrics` for example. Default: none, nothing is pushed.
     pub endpoint: Option<Uri>,

@@ -33,6 +33,7 @@ pub(crate) fn families(state: &State, delivery: Option<&Delivery>) -> Vec<Family
     }
     page.collectors(state);
     page.store(&state.store);
+    page.add(&agent::CONFIG_RELOAD_SUCCESS, &[], f64::from(u8::from(state.is_reloaded)));
     page.host(state);
     page.processes(state);
     if let Some(delivery) = delivery {

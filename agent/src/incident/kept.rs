@@ -28,6 +28,19 @@ impl Incidents {
         incidents
     }
 
+    /// Keeps incidents by other settings from now on.
+    pub(crate) fn set(&mut self, settings: &IncidentSettings, at: SystemTime) {
+        self.settings = settings.clone();
+        self.forget(at);
+    }
+
+    /// Closes the open incident of a target that is not watched any more. True if there was one.
+    pub(crate) fn close(&mut self, target: &str, at: SystemTime) -> bool {
+        let Some(incident) = self.open_mut(target) else { return false };
+        incident.close(at);
+        true
+    }
+
     /// The incident with this id.
     pub(crate) fn get(&self, id: &str) -> Option<&Incident> {
         self.list.iter().find(|incident| incident.id == id)

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::client::Client;
 use crate::collect::host::{Host, HostCollector};
 use crate::collect::process::{ProcessCollector, Processes};
-use crate::collect::scrape::{Scrape, scrape};
+use crate::collect::scrape::{Address, Scrape, scrape};
 use crate::config::Settings;
 use crate::export::otlp::{Delivery, message};
 use crate::export::{html, page};
@@ -21,28 +21,32 @@ use crate::state::State;
 use crate::status::StatusView;
 use crate::store::{Store, Written};
 
+use super::reload::Reload;
+
 /// What a collector's task brings home.
 pub(super) enum Done {
-    Scrape { target: usize, scrape: Scrape },
+    Scrape { label: String, scrape: Scrape },
     Host { collector: Box<HostCollector>, reading: Result<Host, String>, took: Duration },
-    Processes { collector: ProcessCollector, reading: Processes, took: Duration },
+    Processes { collector: ProcessCollector, reading: Processes, took: Duration, reloads: u64 },
 }
 
-/// The owner of the state. A collector that is away is `None` here, and a target's scrape under way is marked.
+/// The owner of the state. A collector that is away is `None` here, and a target's scrape under way is marked there.
 pub(super) struct Owner {
     pub(super) settings: Arc<Settings>,
-    client: Client,
+    pub(super) client: Client,
     instance: String,
-    state: State,
+    pub(super) state: State,
     pub(super) delivery: Option<Delivery>,
-    pulse: watch::Sender<Pulse>,
+    pub(super) pulse: watch::Sender<Pulse>,
     pub(super) work: JoinSet<Done>,
-    scraping: Vec<bool>,
-    store: Store,
+    pub(super) reload: Option<Reload>,
+    /// How often the settings were replaced.
+    pub(super) reloads: u64,
+    pub(super) store: Store,
     /// The writing of the state that is under way, if one is.
     pub(super) writing: JoinSet<Written>,
     host: Option<Box<HostCollector>>,
-    processes: Option<ProcessCollector>,
+    pub(super) processes: Option<ProcessCollector>,
     /// When the tick at hand began; `None` once all its work is done.
     tick_began: Option<Instant>,
 }
@@ -57,7 +61,6 @@ impl Owner {
         mut store: Store,
     ) -> Self {
         let host = HostCollector::new().inspect_err(|error| tracing::warn!(%error, "no figures of the host"));
-        let places = settings.targets.iter().map(|target| (target.host().to_owned(), target.port()));
         let mut state = State::new(&settings);
         let memory = store.load();
         if let Some(why) = state.restore(&settings, memory, SystemTime::now()) {
@@ -73,9 +76,10 @@ impl Owner {
             delivery,
             pulse,
             work: JoinSet::new(),
-            scraping: vec![false; settings.targets.len()],
+            reload: None,
+            reloads: 0,
             host: host.ok().map(Box::new),
-            processes: Some(ProcessCollector::new(places)),
+            processes: Some(process_collector(&settings.targets)),
             tick_began: None,
             settings: Arc::new(settings),
         }
@@ -90,9 +94,7 @@ impl Owner {
         let now = Instant::now();
         self.tick_began = Some(now);
         self.pulse.send_modify(|pulse| pulse.at = now);
-        for target in 0..self.scraping.len() {
-            self.start_scrape(target);
-        }
+        self.start_scrapes();
         if let Some(mut collector) = self.host.take() {
             self.work.spawn_blocking(move || {
                 let began = Instant::now();
@@ -103,52 +105,43 @@ impl Owner {
             reading.success = false;
         }
         if let Some(mut collector) = self.processes.take() {
+            let reloads = self.reloads;
             let answered: Vec<bool> = self.state.targets.iter().map(|target| target.health.is_up()).collect();
             self.work.spawn_blocking(move || {
                 let began = Instant::now();
                 let reading = collector.read(&answered);
-                Done::Processes { collector, reading, took: began.elapsed() }
+                Done::Processes { collector, reading, took: began.elapsed(), reloads }
             });
         } else if let Some(reading) = &mut self.state.process_reading {
             reading.success = false;
         }
     }
 
-    fn start_scrape(&mut self, target: usize) {
-        let address = self.state.targets.get(target).map(|target| target.address.clone());
-        let (Some(address), Some(is_away)) = (address, self.scraping.get_mut(target)) else { return };
-        if std::mem::replace(is_away, true) {
-            return;
+    fn start_scrapes(&mut self) {
+        for target in self.state.targets.iter_mut().filter(|target| !target.is_being_scraped) {
+            target.is_being_scraped = true;
+            let (address, client, settings) = (target.address.clone(), self.client.clone(), Arc::clone(&self.settings));
+            self.work.spawn(async move {
+                let scrape = scrape(&client, &address, settings.scrape_timeout(), settings.page_limit).await;
+                Done::Scrape { label: address.label().to_owned(), scrape }
+            });
         }
-        let (client, settings) = (self.client.clone(), Arc::clone(&self.settings));
-        self.work.spawn(async move {
-            let scrape = scrape(&client, &address, settings.scrape_timeout(), settings.page_limit).await;
-            Done::Scrape { target, scrape }
-        });
     }
 
     /// Takes in what a collector brought home.
     pub(super) fn take(&mut self, done: Done) {
         match done {
-            Done::Scrape { target, scrape } => {
-                if let Some(is_away) = self.scraping.get_mut(target) {
-                    *is_away = false;
-                }
-                let is_good = self.state.absorb_scrape(target, &scrape);
-                self.write_if_due();
-                if is_good
-                    && let Some(delivery) = &self.delivery
-                    && let Some(target) = self.state.targets.get(target)
-                {
-                    delivery.push(&message::of_target(&target.series, &target.address, scrape.at));
-                }
-            }
+            Done::Scrape { label, scrape } => self.take_scrape(&label, &scrape),
             Done::Host { collector, reading, took } => {
                 self.host = Some(collector);
                 note("host", &mut self.state.host_reading, took, reading.as_ref().err());
                 self.state.host = reading.ok();
             }
-            Done::Processes { collector, reading, took } => {
+            Done::Processes { reloads, .. } if reloads != self.reloads => {
+                // It read the processes of targets that were replaced meanwhile.
+                self.processes = Some(process_collector(&self.settings.targets));
+            }
+            Done::Processes { collector, reading, took, .. } => {
                 self.processes = Some(collector);
                 let of_targets = reading.targets.iter().flatten();
                 let error = reading.own.iter().chain(of_targets).find_map(|read| read.as_ref().err());
@@ -158,6 +151,23 @@ impl Owner {
         }
         if self.work.is_empty() {
             self.end_tick();
+        }
+    }
+
+    fn take_scrape(&mut self, label: &str, scrape: &Scrape) {
+        let index = self.state.targets.iter().position(|target| target.address.label() == label);
+        // A reload may have removed the target.
+        let Some(index) = index else { return };
+        if let Some(target) = self.state.targets.get_mut(index) {
+            target.is_being_scraped = false;
+        }
+        let is_good = self.state.absorb_scrape(index, scrape);
+        self.write_if_due();
+        if is_good
+            && let Some(delivery) = &self.delivery
+            && let Some(target) = self.state.targets.get(index)
+        {
+            delivery.push(&message::of_target(&target.series, &target.address, scrape.at));
         }
     }
 
@@ -173,7 +183,7 @@ impl Owner {
     }
 
     /// Begins to write the state if it is time, or if an incident changed.
-    fn write_if_due(&mut self) {
+    pub(super) fn write_if_due(&mut self) {
         if std::mem::take(&mut self.state.has_news) {
             self.store.hurry();
         }
@@ -220,6 +230,7 @@ impl Owner {
                 }
                 return self.incident(&id);
             }
+            What::Reload => return self.reload(),
             What::Status => json(&StatusView::of(&self.state)),
             What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view(html::SHOWN)),
         })
@@ -231,6 +242,11 @@ impl Owner {
             None => Answer::nothing(format!("there is no incident {id}; GET /api/v1/incidents lists them\n")),
         }
     }
+}
+
+/// A collector for the processes behind these targets.
+pub(super) fn process_collector(targets: &[Address]) -> ProcessCollector {
+    ProcessCollector::new(targets.iter().map(|target| (target.host().to_owned(), target.port())))
 }
 
 fn json(view: &impl serde::Serialize) -> String {

@@ -225,6 +225,17 @@ pub const INCIDENT_FALSE_ALARMS: Metric = metric(
     "Incidents on the target that people marked as false alarms, among those that are kept and since.",
 );
 
+/// Whether the settings that were read last are in force.
+pub const CONFIG_RELOAD_SUCCESS: Metric = metric(
+    "outrigger.config.reload_success",
+    "outrigger_config_reload_success",
+    Kind::Gauge,
+    Unit::One,
+    &[],
+    Agent,
+    "1 if the settings that were read last are in force, 0 if they were wrong and those before them stayed.",
+);
+
 /// Whether the agent's state is kept on disk.
 pub const STORE_UP: Metric = metric(
     "outrigger.store.up",
@@ -314,6 +325,7 @@ pub const ALL: &[Metric] = &[
     INCIDENT_OPEN,
     INCIDENTS,
     INCIDENT_FALSE_ALARMS,
+    CONFIG_RELOAD_SUCCESS,
     STORE_UP,
     STORE_WRITES,
     STORE_SIZE,
