@@ -30,10 +30,12 @@
 //!
 //! Any other series, a rate, a queue, CPU or memory, goes to a [`PointDetector`], which ranks each value among the peaks
 //! that the series has shown and compares it with the same time of day. A [`TrafficDetector`] finds drops and surges of
-//! a request rate, and a [`Forecast`] says when what fills up reaches its limit.
+//! a request rate, and a [`Forecast`] says when what fills up reaches its limit. A
+//! [`BurnRate`] says when the error budget of an objective is spent too fast.
 #![deny(missing_docs)]
 
 mod baseline;
+mod burn;
 mod cause;
 mod errors;
 mod evidence;
@@ -52,6 +54,7 @@ mod traffic;
 mod verdict;
 mod words;
 
+pub use burn::{Burn, BurnRate, BurnSettings, Urgency};
 pub use cause::{Component, Observation, Suspect, rank_components};
 pub use errors::ErrorDetector;
 pub use forecast::{Forecast, Outlook, Toward};

@@ -5,13 +5,13 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{StateError, forecast::ForecastMemory, point::PointMemory, traffic::TrafficMemory};
+use crate::{StateError, burn::BurnMemory, forecast::ForecastMemory, point::PointMemory, traffic::TrafficMemory};
 
 /// The format of [`SeriesState`] that this release reads and writes.
 const VERSION: u32 = 1;
 
-/// What a [`PointDetector`](crate::PointDetector), a [`Forecast`](crate::Forecast) or a
-/// [`TrafficDetector`](crate::TrafficDetector) knows: serialisable, opaque, and versioned like [`State`](crate::State).
+/// What a [`PointDetector`](crate::PointDetector), a [`Forecast`](crate::Forecast), a
+/// [`TrafficDetector`](crate::TrafficDetector) or a [`BurnRate`](crate::BurnRate) knows: serialisable, opaque, and versioned like [`State`](crate::State).
 ///
 /// A restored detector gives the verdicts that the original would have given, if the format keeps floating-point numbers
 /// exactly. A state of another version is read without error, and refused by `restore` with both versions named.
@@ -29,6 +29,7 @@ pub(crate) enum Watch {
     Point(Box<PointMemory>),
     Forecast(Box<ForecastMemory>),
     Traffic(Box<TrafficMemory>),
+    Burn(Box<BurnMemory>),
 }
 
 impl Watch {
@@ -38,6 +39,7 @@ impl Watch {
             Self::Point(_) => "point",
             Self::Forecast(_) => "forecast",
             Self::Traffic(_) => "traffic",
+            Self::Burn(_) => "burn rate",
         };
         StateError::WrongSignal { found, expected }
     }

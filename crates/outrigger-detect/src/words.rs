@@ -40,6 +40,17 @@ impl fmt::Display for Lasting {
     }
 }
 
+/// A share as a percentage of two digits or three: `0.12 %`, `2.8 %`, `120 %`.
+pub(crate) struct Share(pub(crate) f64);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = self.0 * 100.0;
+        let rounded = if percent < 10.0 { (percent * 10.0).round() / 10.0 } else { percent.round() };
+        write!(f, "{} %", Number(if percent < 0.1 { percent } else { rounded }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Lasting, Number};

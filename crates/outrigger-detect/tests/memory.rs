@@ -7,8 +7,8 @@ use std::{
 };
 
 use outrigger_detect::{
-    Forecast, Interval, LatencyDetector, LatencySettings, Phase, PointDetector, PointSettings, Toward, TrafficDetector,
-    TrafficSettings,
+    BurnRate, BurnSettings, Forecast, Interval, LatencyDetector, LatencySettings, Phase, PointDetector, PointSettings,
+    Toward, TrafficDetector, TrafficSettings,
 };
 
 struct Counting;
@@ -84,24 +84,29 @@ fn a_series_takes_less_than_five_kibibytes_and_allocates_nothing_on_the_way() {
 }
 
 #[test]
-fn forecasts_and_traffic_are_bounded_and_allocate_nothing_on_the_way() {
+fn forecasts_traffic_and_budgets_are_bounded_and_allocate_nothing_on_the_way() {
     let before = BYTES.get();
     let mut forecast = Forecast::new(Toward::Above);
     let forecast_bytes = BYTES.get() - before + size_of::<Forecast>();
     let before = BYTES.get();
     let mut traffic = TrafficDetector::new(TrafficSettings::default());
     let traffic_bytes = BYTES.get() - before + size_of::<TrafficDetector>();
-    println!("{forecast_bytes} bytes per forecast, {traffic_bytes} per route's traffic");
+    let before = BYTES.get();
+    let mut burn = BurnRate::new(BurnSettings::default());
+    let burn_bytes = BYTES.get() - before + size_of::<BurnRate>();
+    println!("{forecast_bytes} bytes per forecast, {traffic_bytes} per route's traffic, {burn_bytes} per objective");
+    assert!(burn_bytes <= 6 * 1024, "{burn_bytes} bytes");
     assert!(forecast_bytes <= 4096, "{forecast_bytes} bytes");
     assert!(traffic_bytes <= 6 * 1024, "{traffic_bytes} bytes");
     let allocations = ALLOCATIONS.get();
-    let (mut outlooks, mut anomalies) = (0, 0);
+    let (mut outlooks, mut anomalies, mut burns) = (0, 0, 0);
     for row in 0..20_000_u32 {
         let at = 1e9 + f64::from(row) * 15.0;
         outlooks += u32::from(forecast.observe(at, f64::from(row), 25_000.0).is_some());
+        burns += u32::from(burn.observe(at, u64::from(row.is_multiple_of(20)), 10).is_some());
         let requests = if row < 10_000 { 300 } else { 0 };
         anomalies += u32::from(traffic.observe(at, requests, 15.0).phase == Phase::Anomalous);
     }
-    assert!(outlooks > 0 && anomalies > 0);
+    assert!(outlooks > 0 && anomalies > 0 && burns > 0);
     assert_eq!(ALLOCATIONS.get(), allocations);
 }
