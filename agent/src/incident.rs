@@ -91,7 +91,7 @@ impl Incidents {
         incident.routes.sort_by(|a, b| b.weight().total_cmp(&a.weight()));
         incident.started_at = incident.routes.iter().map(|route| route.started_at).min().unwrap_or(at);
         if incident.routes.iter().all(|route| route.ended.is_some()) {
-            incident.resolved_at = Some(at);
+            incident.end(at);
             change = Some(Change::Resolved);
         }
         change
@@ -132,6 +132,7 @@ impl Incidents {
             })
         {
             newest.resolved_at = None;
+            newest.sequence = newest.sequence.saturating_add(1);
             return Change::Reopened;
         }
         self.opened += 1;
@@ -145,6 +146,7 @@ impl Incidents {
             resolved_at: None,
             silent_since: None,
             routes: Vec::new(),
+            sequence: 1,
             mark: None,
             unsaved: true,
         });

@@ -43,6 +43,9 @@ const MAX_FILES: usize = 100_000;
 /// Writing may take this part of the time: where it is slow, it is done less often.
 const WRITING_SHARE: u32 = 20;
 
+/// A writing that takes longer than this hangs.
+const LONGEST_WRITING: Duration = Duration::from_secs(60);
+
 /// The agent's data folder, if it has one.
 pub(crate) struct Store {
     folder: Option<Arc<Folder>>,
@@ -53,13 +56,13 @@ pub(crate) struct Store {
     /// Something changed that is worth a writing of its own.
     is_urgent: bool,
     is_writing: bool,
-    pub(crate) health: StoreHealth,
+    health: StoreHealth,
 }
 
 /// How reading and writing went.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StoreHealth {
-    /// There is a folder, and the last writing worked.
+    /// There is a folder, the last writing worked, and none hangs.
     pub(crate) up: bool,
     pub(crate) successes: u64,
     pub(crate) failures: u64,
@@ -69,7 +72,7 @@ pub(crate) struct StoreHealth {
     pub(crate) state_bytes: u64,
 }
 
-/// What is kept in `state.json`.
+/// What is kept in `state.json`. A field that is added needs `#[serde(default)]`, so that older files can be read.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     version: u32,
@@ -173,6 +176,12 @@ impl Store {
         if let Some(folder) = self.folder.clone() {
             self.set_aside(&folder.path().join(STATE), why);
         }
+    }
+
+    /// How reading and writing went until now.
+    pub(crate) fn health(&self) -> StoreHealth {
+        let hangs = self.is_writing && self.began.elapsed() > LONGEST_WRITING;
+        StoreHealth { up: self.health.up && !hangs, ..self.health }
     }
 
     /// Writes this often from now on.

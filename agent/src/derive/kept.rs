@@ -63,16 +63,19 @@ impl Routes {
 
     /// Goes on from what was kept, with at most `limit` routes.
     pub(crate) fn restore(limit: usize, kept: &KeptRoutes) -> Self {
-        let absent = kept.routes.iter().map(|route| route.absent_pages);
-        let page = absent.chain(kept.series.iter().map(|series| series.absent_pages)).max().unwrap_or(0);
+        // A file can claim anything.
+        let since = |absent_pages: u64| absent_pages.min(u32::MAX.into());
+        let absent = kept.routes.iter().map(|route| since(route.absent_pages));
+        let page = absent.chain(kept.series.iter().map(|series| since(series.absent_pages))).max().unwrap_or(0);
         let route = |route: &KeptRoute| {
-            let kept = Route { bounds: route.bounds.clone(), seen: page - route.absent_pages, ..Route::default() };
+            let kept =
+                Route { bounds: route.bounds.clone(), seen: page - since(route.absent_pages), ..Route::default() };
             (route.key.clone(), kept)
         };
         let baseline = |series: &KeptSeries| Baseline {
             counts: series.counts.clone(),
             sum: series.sum.unwrap_or(f64::NAN),
-            page: page - series.absent_pages,
+            page: page - since(series.absent_pages),
         };
         let baselines: HashMap<_, _> =
             kept.series.iter().take(MAX_SERIES).map(|series| (series.identity, baseline(series))).collect();

@@ -113,8 +113,13 @@ impl Incident {
         for route in &mut self.routes {
             route.ended.get_or_insert(End { how: How::Unwatched, at, idle_since: None });
         }
-        self.resolved_at = Some(at);
+        self.end(at);
         self.unsaved = true;
+    }
+
+    pub(super) fn end(&mut self, at: SystemTime) {
+        self.resolved_at = Some(at);
+        self.sequence = self.sequence.saturating_add(1);
     }
 }
 

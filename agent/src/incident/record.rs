@@ -28,6 +28,10 @@ pub(crate) struct Incident {
     #[serde(with = "time::maybe", default)]
     pub(super) silent_since: Option<SystemTime>,
     pub(super) routes: Vec<Affected>,
+    /// How often its state changed: 1 once it is open, one more with each end and each new beginning. With the id it names
+    /// what is to be told, across restarts.
+    #[serde(default)]
+    pub(crate) sequence: u32,
     #[serde(default)]
     pub(super) mark: Option<Mark>,
     /// Something changed since it was last written to disk.

@@ -155,6 +155,7 @@ fn the_same_route_flaring_up_soon_opens_the_same_incident_and_adds_up() {
     assert_eq!(json["incidents"][0]["routes"][0]["requests"], 16);
     assert_eq!(json["incidents"][0]["requests_affected"], 7);
     assert_eq!(json["incidents"][0]["resolved_at"], serde_json::Value::Null);
+    assert_eq!(json["incidents"][0]["sequence"], 3, "opened, resolved, opened again");
 
     story.step(&[("/a", Signal::Latency, CALM)]);
     assert_eq!(

@@ -27,6 +27,8 @@ pub(crate) struct IncidentView {
     id: String,
     pub(crate) target: String,
     pub(crate) state: &'static str,
+    /// How often the state changed, from 1.
+    sequence: u32,
     pub(crate) started_at: Time,
     detected_at: Time,
     resolved_at: Option<Time>,
@@ -70,6 +72,7 @@ impl Incident {
             id: self.id.clone(),
             target: self.target.clone(),
             state: if self.resolved_at.is_some() { "resolved" } else { "open" },
+            sequence: self.sequence,
             started_at: Time(self.started_at),
             detected_at: Time(self.detected_at),
             resolved_at: self.resolved_at.map(Time),

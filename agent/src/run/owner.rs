@@ -66,7 +66,7 @@ impl Owner {
         if let Some(why) = state.restore(&settings, memory, SystemTime::now()) {
             store.set_state_aside(&why);
         }
-        state.store = store.health;
+        state.store = store.health();
         Self {
             client,
             instance: address.to_string(),
@@ -174,6 +174,7 @@ impl Owner {
     fn end_tick(&mut self) {
         let Some(began) = self.tick_began.take() else { return };
         self.state.ticks.observe(began.elapsed());
+        self.state.store = self.store.health();
         self.pulse.send_if_modified(|pulse| !std::mem::replace(&mut pulse.ready, true));
         if let Some(delivery) = &self.delivery {
             let families = page::families(&self.state, Some(delivery));
@@ -202,7 +203,7 @@ impl Owner {
     pub(super) fn end_writing(&mut self, written: &Written) {
         self.store.end(written);
         self.state.incidents.still_unsaved(&written.unsaved);
-        self.state.store = self.store.health;
+        self.state.store = self.store.health();
         self.write_if_due();
     }
 

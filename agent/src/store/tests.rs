@@ -105,13 +105,13 @@ fn what_cannot_be_read_is_set_aside_and_counted() {
     let memory = store.load();
     assert!(memory.snapshot.is_none());
     assert_eq!((memory.incidents.len(), memory.incidents[0].id.as_str()), (1, id.as_str()));
-    assert_eq!((store.health.set_aside, store.health.up), (3, true));
+    assert_eq!((store.health().set_aside, store.health().up), (3, true));
     let is_aside = |name: &&String| name.contains(".aside-");
     assert_eq!(names(&incidents).iter().filter(is_aside).count(), 2);
     let aside = names(folder.path()).into_iter().find(|name| is_aside(&name)).unwrap();
     assert_eq!(fs::read(folder.path().join(aside)).unwrap(), br#"{"version":2,"rows":[]}"#);
     assert_eq!(store.load().incidents.len(), 1, "the next start is clean");
-    assert_eq!(store.health.set_aside, 3);
+    assert_eq!(store.health().set_aside, 3);
 }
 
 #[test]
@@ -139,11 +139,11 @@ fn a_disk_that_fails_is_told_and_what_it_missed_is_written_later() {
     // A file where the folder should be.
     let blocked = folder.write(INCIDENTS, "");
     let written = save(&mut store, world.state.keep(world.now()));
-    assert_eq!((written.unsaved.len(), store.health.up, store.health.failures), (1, false, 1));
+    assert_eq!((written.unsaved.len(), store.health().up, store.health().failures), (1, false, 1));
     world.state.incidents.still_unsaved(&written.unsaved);
     fs::remove_file(blocked).unwrap();
     let written = save(&mut store, world.state.keep(world.now()));
-    assert_eq!((written.unsaved.len(), store.health.up, store.health.successes), (0, true, 1));
+    assert_eq!((written.unsaved.len(), store.health().up, store.health().successes), (0, true, 1));
     assert_eq!(open_after(store, &folder).load().incidents.len(), 1);
 }
 
