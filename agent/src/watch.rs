@@ -87,13 +87,13 @@ impl Watch {
             refused.get_or_insert(error);
         };
         if let (Some(latency), Some(state)) = (&mut watch.latency, kept.latency) {
-            match LatencyDetector::restore(latency.settings().clone(), state) {
+            match LatencyDetector::restore(LatencySettings::default(), state) {
                 Ok(restored) => *latency = restored,
                 Err(error) => check(error),
             }
         }
         if let Some(state) = kept.errors {
-            match ErrorDetector::restore(watch.errors.settings().clone(), state) {
+            match ErrorDetector::restore(ErrorSettings::default(), state) {
                 Ok(restored) => watch.errors = restored,
                 Err(error) => check(error),
             }
