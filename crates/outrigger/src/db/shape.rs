@@ -258,6 +258,8 @@ impl<'a, S: Sink> Writer<'a, '_, S> {
         match (last.lexeme, next) {
             (Lexeme::Open | Lexeme::OpenBracket | Lexeme::Dot | Lexeme::Cast, _) => false,
             (Lexeme::Operator(_), Lexeme::Cast) => true,
+            // Two brackets in a row would be one within a name.
+            (Lexeme::Quoted(_), Lexeme::CloseBracket) => true,
             (
                 _,
                 Lexeme::Close

@@ -177,6 +177,11 @@ proptest! {
 }
 
 #[test]
+fn a_bracket_behind_a_name_in_brackets_is_none_of_it() {
+    check(Dialect::Other, "[a] ] SELECT", "[a] ] SELECT");
+}
+
+#[test]
 fn long_lists_make_a_batch_and_arguments_do_not() {
     let list = |piece: &str, count: usize| vec![piece; count].join(", ");
     let is_batch = |sql: &str| ALL.map(|dialect| known(sql, dialect).batch);
