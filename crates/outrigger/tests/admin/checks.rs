@@ -82,7 +82,7 @@ async fn wait_for(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 #[tokio::test]
 async fn what_failed_is_named_and_secrets_stay_inside() {
     let metrics = outrigger::standalone().unwrap();
-    let (log, _guard) = Log::of_this_thread();
+    let (log, _guard) = Log::here();
     let is_down = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&is_down);
     let admin = metrics

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../support/log.rs"]
+mod log;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -12,12 +14,13 @@ mod token;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use log::Log;
 use outrigger::Metrics;
 use outrigger_semconv::{http, library, process};
 use outrigger_testkit::http as http_client;
@@ -134,7 +137,7 @@ async fn a_collector_that_panics_costs_its_page_alone() {
         assert!(!told.load(Ordering::SeqCst), "as told");
         vec![]
     });
-    let (log, _guard) = Log::of_this_thread();
+    let (log, _guard) = Log::here();
     let address = Metrics::from(recorder).admin().listen(ANY_PORT).serve().local_addr().unwrap();
 
     let answer = ask(address, "GET", "/metrics").await;
@@ -146,34 +149,6 @@ async fn a_collector_that_panics_costs_its_page_alone() {
     panics.store(false, Ordering::SeqCst);
     assert!(ask(address, "GET", "/metrics").await.starts_with("HTTP/1.1 200 "));
     assert_eq!(made.load(Ordering::SeqCst), 2);
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn of_this_thread() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

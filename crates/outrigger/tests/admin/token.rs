@@ -65,7 +65,7 @@ async fn everything_but_the_probes_asks_for_it() {
 #[tokio::test]
 async fn an_empty_token_lets_nobody_in_and_says_so() {
     let metrics = outrigger::standalone().unwrap();
-    let (log, _guard) = Log::of_this_thread();
+    let (log, _guard) = Log::here();
     for token in ["", " \n", "two words"] {
         let address = metrics.admin().bearer_token(token).listen(ANY_PORT).serve().local_addr().unwrap();
         for header in ["", "authorization: Bearer", "authorization: Bearer ", "authorization: Bearer two words"] {
@@ -118,7 +118,7 @@ async fn a_mounted_router_covers_itself_and_nothing_else() {
 #[tokio::test]
 async fn listening_to_other_machines_without_it_is_worth_a_warning() {
     let warns = |address: ([u8; 4], u16), token: Option<&str>| {
-        let (log, _guard) = Log::of_this_thread();
+        let (log, _guard) = Log::here();
         let admin = outrigger::standalone().unwrap().admin().listen(address);
         let admin = token.into_iter().fold(admin, |admin, token| admin.bearer_token(token)).serve();
         assert!(admin.local_addr().is_some());

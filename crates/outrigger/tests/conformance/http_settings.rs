@@ -1,7 +1,6 @@
 //! What the settings of the HTTP layer do.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
@@ -18,6 +17,7 @@ use outrigger_semconv::{Metric, classic, http, label};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::http::{answered, frames, get_request};
+use crate::log::Log;
 use crate::support::Page;
 
 pub(crate) async fn until_headers_and_scheme(metrics: Metrics) {
@@ -350,10 +350,7 @@ pub(crate) async fn slow_requests_are_logged(metrics: Metrics) {
     let app = |threshold: Option<Duration>| {
         Router::new().route("/{code}", get(with_status)).layer(metrics.http_layer().slow_requests(threshold))
     };
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _kept) = Log::here();
     for threshold in [None, Some(Duration::from_secs(3600)), Some(Duration::ZERO)] {
         let response = app(threshold).oneshot(get_request("/503")).await.expect("axum answers");
         response.into_body().collect().await.expect("a body");
@@ -377,25 +374,4 @@ pub(crate) async fn slow_requests_are_logged(metrics: Metrics) {
 
 async fn with_status(axum::extract::Path(code): axum::extract::Path<u16>) -> StatusCode {
     StatusCode::from_u16(code).expect("a status")
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic while it was held").clone()).expect("text")
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic while it was held").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

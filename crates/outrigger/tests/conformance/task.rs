@@ -1,8 +1,8 @@
 //! Background task metrics.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,6 +12,7 @@ use outrigger_semconv::{label, library, task};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
+use crate::log::Log;
 use crate::support::{Page, wait_for_page};
 
 const NAME: (&str, &str) = (label::TASK_NAME, "mailer");
@@ -335,31 +336,10 @@ pub(crate) async fn a_queue_that_is_left_is_not_empty(metrics: Metrics) {
     assert_eq!(number(&Page::of(&metrics), &task::QUEUE_DEPTH), Some(4.0), "nobody takes them any more");
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("nobody panics with it").extend_from_slice(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 pub(crate) async fn failures_are_logged_and_seen_by_whoever_asks(metrics: Metrics) {
     tokio::time::pause();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logged_here = tracing::subscriber::set_default(subscriber);
-    let lines = || {
-        let text = std::mem::take(&mut *log.0.lock().expect("nobody panics with it"));
-        String::from_utf8(text).expect("it is text").lines().filter(|line| line.contains("failed")).count()
-    };
+    let (log, _kept) = Log::here();
+    let lines = || log.take().lines().filter(|line| line.contains("failed")).count();
 
     let (sender, receiver) = mpsc::channel(1_000);
     for item in 0..1_000 {
