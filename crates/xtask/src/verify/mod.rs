@@ -1,9 +1,11 @@
 //! `cargo verify`: every check and every test, in the order in which they fail fastest.
 
+mod beside;
 mod instructions;
 mod steps;
 mod tools;
 
+use self::beside::Beside;
 use crate::sh::{self, Result};
 use std::fs;
 use std::process::ExitCode;
@@ -38,6 +40,8 @@ pub(crate) struct Options {
 struct Step {
     name: &'static str,
     long: bool,
+    /// Where the tests run too, it runs beside them.
+    beside_tests: bool,
     run: fn(&Context) -> Result<String>,
 }
 
@@ -47,28 +51,45 @@ struct Context {
     install: bool,
 }
 
+impl Context {
+    fn test_log(&self) -> std::path::PathBuf {
+        self.logs.join("test.log")
+    }
+}
+
+impl Options {
+    fn want(&self, step: &Step) -> bool {
+        let is = |name: &String| name == step.name;
+        let wanted = if self.only.is_empty() { self.long || !step.long } else { self.only.iter().any(is) };
+        wanted && !self.skip.iter().any(is)
+    }
+}
+
+/// The step that others run beside.
+const TEST: &str = "test";
+
 const STEPS: &[Step] = &[
-    Step { name: "tools", long: false, run: tools::install },
-    Step { name: "fmt", long: false, run: steps::fmt },
-    Step { name: "test", long: false, run: steps::test },
-    Step { name: "test-debug", long: false, run: steps::test_with_debug_assertions },
-    Step { name: "models", long: false, run: steps::models },
-    Step { name: "clippy", long: false, run: steps::clippy },
-    Step { name: "features", long: false, run: steps::features },
-    Step { name: "heap", long: false, run: steps::heap },
-    Step { name: "docs", long: false, run: steps::docs },
-    Step { name: "deny", long: false, run: steps::deny },
-    Step { name: "rules", long: false, run: steps::rules },
-    Step { name: "size", long: false, run: steps::size },
-    Step { name: "instructions", long: false, run: instructions::gate },
-    Step { name: "demo", long: false, run: steps::demo },
-    Step { name: "package", long: false, run: steps::package },
-    Step { name: "package-build", long: true, run: steps::package_build },
-    Step { name: "survival", long: true, run: steps::survival },
-    Step { name: "fuzz", long: true, run: steps::fuzz },
-    Step { name: "peers", long: true, run: instructions::peers },
-    Step { name: "soak", long: true, run: steps::soak },
-    Step { name: "demo-seeds", long: true, run: steps::demo_seeds },
+    Step { name: "tools", long: false, beside_tests: false, run: tools::install },
+    Step { name: "fmt", long: false, beside_tests: false, run: steps::fmt },
+    Step { name: TEST, long: false, beside_tests: false, run: steps::test },
+    Step { name: "test-debug", long: false, beside_tests: true, run: steps::test_with_debug_assertions },
+    Step { name: "models", long: false, beside_tests: true, run: steps::models },
+    Step { name: "clippy", long: false, beside_tests: true, run: steps::clippy },
+    Step { name: "features", long: false, beside_tests: true, run: steps::features },
+    Step { name: "heap", long: false, beside_tests: false, run: steps::heap },
+    Step { name: "docs", long: false, beside_tests: true, run: steps::docs },
+    Step { name: "deny", long: false, beside_tests: false, run: steps::deny },
+    Step { name: "rules", long: false, beside_tests: false, run: steps::rules },
+    Step { name: "size", long: false, beside_tests: false, run: steps::size },
+    Step { name: "instructions", long: false, beside_tests: false, run: instructions::gate },
+    Step { name: "demo", long: false, beside_tests: false, run: steps::demo },
+    Step { name: "package", long: false, beside_tests: false, run: steps::package },
+    Step { name: "package-build", long: true, beside_tests: false, run: steps::package_build },
+    Step { name: "survival", long: true, beside_tests: false, run: steps::survival },
+    Step { name: "fuzz", long: true, beside_tests: false, run: steps::fuzz },
+    Step { name: "peers", long: true, beside_tests: false, run: instructions::peers },
+    Step { name: "soak", long: true, beside_tests: false, run: steps::soak },
+    Step { name: "demo-seeds", long: true, beside_tests: false, run: steps::demo_seeds },
 ];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -84,22 +105,33 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
     let started = Instant::now();
     let mut times: Vec<(&str, Duration, bool)> = Vec::new();
-    for step in STEPS {
-        let named = options.only.iter().any(|name| name == step.name);
-        let wanted = if options.only.is_empty() { options.long || !step.long } else { named };
-        if !wanted || options.skip.iter().any(|name| name == step.name) {
-            continue;
-        }
+    let mut steps: Vec<&Step> = STEPS.iter().filter(|step| options.want(step)).collect();
+    let mut beside = Vec::new();
+    if steps.iter().any(|step| step.name == TEST) {
+        beside = steps.extract_if(.., |step| step.beside_tests).map(|step| step.name).collect();
+    }
+    for step in steps {
         eprintln!("==> {}", step.name);
         let begun = Instant::now();
-        let outcome = (step.run)(&context);
-        times.push((step.name, begun.elapsed(), outcome.is_ok()));
-        match outcome {
-            Ok(said) => println!("{said}"),
-            Err(error) => println!("FAILED {}: {error}", step.name),
+        let others = match step.name {
+            TEST if !beside.is_empty() => Some(Beside::start(&context, &beside, context.test_log())?),
+            _ => None,
+        };
+        report(step.name, begun, (step.run)(&context), &mut times);
+        if let Some(others) = others {
+            eprintln!("==> {}: begun beside the tests", beside.join(", "));
+            report("beside", Instant::now(), others.finish(), &mut times);
         }
     }
     Ok(summary(&times, started.elapsed(), options.long))
+}
+
+fn report(name: &'static str, begun: Instant, outcome: Result<String>, times: &mut Vec<(&str, Duration, bool)>) {
+    times.push((name, begun.elapsed(), outcome.is_ok()));
+    match outcome {
+        Ok(said) => println!("{said}"),
+        Err(error) => println!("FAILED {name}: {error}"),
+    }
 }
 
 fn summary(times: &[(&str, Duration, bool)], total: Duration, long: bool) -> ExitCode {

@@ -33,7 +33,7 @@ pub(super) fn fmt(context: &Context) -> Result<String> {
 }
 
 pub(super) fn test(context: &Context) -> Result<String> {
-    let log = context.logs.join("test.log");
+    let log = context.test_log();
     let outcome = sh::logged(
         sh::cargo()
             .args(["test", "--release", "--workspace", "--no-fail-fast"])
@@ -169,7 +169,8 @@ pub(super) fn heap(context: &Context) -> Result<String> {
         return Ok("SKIPPED: no make, which builds jemalloc".into());
     }
     let mut command = sh::cargo();
-    command.args(["test", "--release", "--package", "features", "--features", "heap", "--test", "heap"]);
+    // Of the whole workspace, as its dependencies are built with those features already.
+    command.args(["test", "--release", "--workspace", "--features", "features/heap", "--test", "heap"]);
     Ok(counts(&sh::logged(&mut command, &context.logs.join("heap.log"))?))
 }
 
