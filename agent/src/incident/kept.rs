@@ -96,8 +96,13 @@ impl Incidents {
         {
             self.dropped.push(incident.id);
         }
+        // Without a disk nobody takes them. What stays on one for want of room here goes at the next start.
+        self.dropped.truncate(MAX_DROPPED);
     }
 }
+
+/// The most ids that wait for their files to be removed.
+const MAX_DROPPED: usize = 10_000;
 
 impl Incident {
     pub(crate) fn target(&self) -> &str {
