@@ -2,8 +2,11 @@
 
 use std::cmp::Ordering;
 
+mod ledger;
 #[cfg(test)]
 mod tests;
+
+pub use ledger::{Attribution, CauseKind, Part, PartKind, Symptoms, attribute};
 
 /// One interval of a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -55,7 +55,9 @@ mod verdict;
 mod words;
 
 pub use burn::{Burn, BurnRate, BurnSettings, Urgency};
-pub use cause::{Component, Observation, Suspect, rank_components};
+pub use cause::{
+    Attribution, CauseKind, Component, Observation, Part, PartKind, Suspect, Symptoms, attribute, rank_components,
+};
 pub use errors::ErrorDetector;
 pub use forecast::{Forecast, Outlook, Toward};
 pub use interval::{ErrorInterval, Interval};
