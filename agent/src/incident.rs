@@ -6,6 +6,7 @@
 //! the same route soon afterwards is opened again instead of being told twice. While a target is down nothing is known, so its
 //! incident stays as it is and says so. How many are kept, and for how long, is a setting; open ones are always kept.
 
+mod cause;
 mod kept;
 mod record;
 mod summary;
@@ -20,6 +21,7 @@ use outrigger_detect::{Phase, Verdict};
 
 use crate::derive::RouteKey;
 use crate::watch::Signal;
+pub(crate) use cause::{Cause, Evidence, Trouble};
 pub(crate) use kept::is_id;
 pub(crate) use record::{Incident, Mark};
 pub(crate) use view::IncidentsView;
@@ -97,6 +99,13 @@ impl Incidents {
         change
     }
 
+    /// Notes what may be the cause of a target's open incident.
+    pub(crate) fn explain(&mut self, target: &str, causes: Vec<Cause>) {
+        if let Some(incident) = self.open_mut(target) {
+            incident.causes = causes;
+        }
+    }
+
     /// Notes that a target does not answer since `since`.
     pub(crate) fn target_is_silent(&mut self, target: &str, since: SystemTime) {
         if let Some(incident) = self.open_mut(target) {
@@ -147,6 +156,7 @@ impl Incidents {
             silent_since: None,
             routes: Vec::new(),
             sequence: 1,
+            causes: Vec::new(),
             mark: None,
             unsaved: true,
         });

@@ -114,9 +114,20 @@ impl State {
             self.incidents.target_is_silent(&label, target.health.down_since.unwrap_or(scrape.at));
             return false;
         }
-        if target.is_judged()
-            && let Some(change) = self.incidents.update(&label, scrape.at, &target.findings())
-        {
+        if !target.is_judged() {
+            return true;
+        }
+        let change = self.incidents.update(&label, scrape.at, &target.findings());
+        match self.incidents.open(&label) {
+            None => target.evidence.calm(),
+            Some(incident) => {
+                let causes = incident.trouble().and_then(|trouble| target.evidence.explain(&trouble));
+                if let Some(causes) = causes {
+                    self.incidents.explain(&label, causes);
+                }
+            }
+        }
+        if let Some(change) = change {
             target.health.incidents += u64::from(change == Change::Opened);
             self.has_news = true;
             self.log(&label, change);

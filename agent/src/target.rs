@@ -9,7 +9,7 @@ use crate::collect::scrape::{Address, Page, Scrape, ScrapeError};
 use crate::config::Settings;
 use crate::derive::{KeptRoutes, Routes};
 use crate::health::Health;
-use crate::incident::Finding;
+use crate::incident::{Evidence, Finding};
 use crate::series::{ProcessStart, SeriesTable};
 use crate::time;
 use crate::watch::{KeptWatch, Watches};
@@ -35,6 +35,7 @@ pub(crate) struct Target {
     pub(crate) series: SeriesTable,
     pub(crate) routes: Routes,
     pub(crate) watches: Watches,
+    pub(crate) evidence: Evidence,
     pub(crate) health: Health,
     pub(crate) is_being_scraped: bool,
 }
@@ -46,6 +47,7 @@ impl Target {
             series: SeriesTable::new(settings.series_limit),
             routes: Routes::new(settings.route_limit),
             watches: Watches::default(),
+            evidence: Evidence::default(),
             health: Health::default(),
             is_being_scraped: false,
         }
@@ -147,6 +149,7 @@ impl Target {
         if self.is_judged() {
             self.watches.observe(&self.routes, scrape.at);
         }
+        self.evidence.observe(&self.series, &self.routes, scrape.at);
         Ok(())
     }
 }

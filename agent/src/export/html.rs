@@ -49,6 +49,9 @@ fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
             Text(&incident.summary),
             incident.requests_affected,
         )?;
+        if let Some(cause) = incident.causes.first() {
+            write!(html, "<br><span class=\"dim\">{}</span>", Text(cause.advice))?;
+        }
         if let Some(mark) = &incident.mark {
             let what = if mark.false_alarm { "Marked as a false alarm." } else { "Noted." };
             write!(html, "<br><span class=\"dim\">{what} {}</span>", Text(&mark.note))?;

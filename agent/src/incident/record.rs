@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use outrigger_detect::{Ending, Phase, Quantiles, Shift, Verdict};
 use serde::{Deserialize, Serialize};
 
-use super::Finding;
+use super::{Cause, Finding, Trouble};
 use crate::derive::RouteKey;
 use crate::time;
 use crate::watch::Signal;
@@ -32,6 +32,9 @@ pub(crate) struct Incident {
     /// what is to be told, across restarts.
     #[serde(default)]
     pub(crate) sequence: u32,
+    /// What may be the cause, the likeliest first; none while it is unknown.
+    #[serde(default)]
+    pub(super) causes: Vec<Cause>,
     #[serde(default)]
     pub(super) mark: Option<Mark>,
     /// Something changed since it was last written to disk.
@@ -152,6 +155,17 @@ impl Incident {
                 latest,
             }),
         }
+    }
+
+    /// What the routes that are anomalous now, or were, amount to; nothing once all have recovered.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.routes.iter().find(|route| route.ended.is_none())?;
+        let of = |signal| self.routes.iter().filter(move |route| route.signal == signal).map(|route| route.latest);
+        Some(Trouble {
+            onset: self.started_at,
+            added_seconds: of(Signal::Latency).map(|toll| toll.seconds).sum(),
+            failed: of(Signal::Errors).map(|toll| toll.affected as f64).sum(),
+        })
     }
 
     /// Requests that were slower or failed beyond the usual. One that was both counts once.

@@ -29,6 +29,9 @@ impl Incident {
                 }
             }
         }
+        if let Some(cause) = self.causes.first() {
+            let _ = write!(text, " {}", cause.sentence());
+        }
         let unrecovered = || self.routes.iter().filter_map(|route| Some((route, route.unrecovered()?)));
         for (route, end) in unrecovered().take(NAMED_ROUTES) {
             let _ = write!(text, " {} {}: {end}.", route.key.method, route.key.route);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Cause;
 use super::Incidents;
 use super::record::{Affected, How, Incident, Level};
 use crate::time::Time;
@@ -35,6 +36,8 @@ pub(crate) struct IncidentView {
     pub(crate) requests_affected: u64,
     pub(crate) summary: String,
     pub(crate) routes: Vec<RouteView>,
+    /// What may be the cause, the likeliest first; empty while it is unknown.
+    pub(crate) causes: Vec<CauseView>,
     pub(crate) mark: Option<MarkView>,
 }
 
@@ -55,6 +58,15 @@ pub(crate) struct RouteView {
     requests: u64,
     requests_affected: u64,
     summary: String,
+}
+
+/// A cause as the API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CauseView {
+    #[serde(flatten)]
+    pub(crate) cause: Cause,
+    /// What to do about it.
+    pub(crate) advice: &'static str,
 }
 
 /// What a person said of an incident.
@@ -79,6 +91,11 @@ impl Incident {
             requests_affected: self.requests_affected(),
             summary: self.summary(),
             routes: self.routes.iter().map(Affected::view).collect(),
+            causes: self
+                .causes
+                .iter()
+                .map(|cause| CauseView { cause: cause.clone(), advice: cause.advice() })
+                .collect(),
             mark: self.mark.as_ref().map(|mark| MarkView {
                 false_alarm: mark.false_alarm,
                 note: mark.note.clone(),

@@ -126,10 +126,10 @@ impl Field<'_> {
 
     /// UNIX seconds of a moment.
     pub(super) fn time(self) -> Result<f64, DetectError> {
-        if let Ok(seconds) = self.text.parse::<f64>() {
-            if seconds.is_finite() {
-                return Ok(seconds);
-            }
+        if let Ok(seconds) = self.text.parse::<f64>()
+            && seconds.is_finite()
+        {
+            return Ok(seconds);
         }
         // Dates without seconds are common.
         let text = if self.text.len() == 16 { format!("{}:00", self.text) } else { self.text.to_owned() };

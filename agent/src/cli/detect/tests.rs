@@ -156,7 +156,7 @@ fn explain_names_the_callee_and_mistakes_their_place() {
         |column, interval| usual(column, interval) + if column < 2 && interval > 1 { [0.4, 0.2][column] } else { 0.0 };
     let explain = |case: &str, target: &str| {
         let command = explain::Explain {
-            normal: folder.write("normal.csv", &recording(40, usual)),
+            normal: folder.write("normal.csv", recording(40, usual)),
             case: folder.write("case.csv", case),
             graph: folder.write("graph.csv", ",shop,stock\nshop,0,1\nstock,0,\n"),
             target: target.to_owned(),

@@ -1,5 +1,7 @@
 //! Where the time, or the failures, of an incident come from, by what the service itself measures.
 
+use serde::{Deserialize, Serialize};
+
 /// What one measured part of the work can be blamed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PartKind {
@@ -22,9 +24,9 @@ pub enum PartKind {
 pub struct Part {
     /// What it is.
     pub kind: PartKind,
-    /// Seconds added because there were more calls for each request.
+    /// Seconds added because there were more calls for each request: the additional calls, as long as calls take now.
     pub by_calls: f64,
-    /// Seconds added because each call took longer.
+    /// Seconds added because each call took longer: as many calls as usual, each longer than usual.
     pub by_duration: f64,
     /// Failures added.
     pub failed: f64,
@@ -61,11 +63,13 @@ pub struct Symptoms {
 }
 
 /// What may be the matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CauseKind {
     /// Statements of the database take longer.
     SlowQuery,
     /// Each request asks the database more often.
+    #[serde(rename = "n_plus_one")]
     NPlusOne,
     /// The pool of connections has none to give.
     ConnectionPool,
@@ -111,7 +115,7 @@ const SURGE: f64 = 1.5;
 /// Ranks what may be the matter, the likeliest first. Empty means unknown: nothing accounts for [`MIN_SHARE`] of it.
 ///
 /// Parts nest: a cache that misses runs loads, loads run statements, statements of a database within the process use its
-/// CPU. So what outer parts account for is taken off the inner ones: misses off the database, the database off the CPU. A
+/// CPU. So what outer parts account for is taken off the inner ones: misses off the database, a statement off the CPU. A
 /// wait for connections is the database's doing while statements take longer, and the pool's own while connections are
 /// held without any. What no part accounts for is waiting; if anything measured accounts for a good share, waiting is taken
 /// for the queue behind it.
@@ -159,8 +163,14 @@ fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     let database = take(whole(PartKind::Database));
     let pool = take(whole(PartKind::Pool));
     let downstream = take(whole(PartKind::Downstream));
-    let cpu = (take(whole(PartKind::Cpu)) - database).max(0.0);
+    let computed = take(whole(PartKind::Cpu));
     let runtime = whole(PartKind::Runtime);
+    // Where the process computes more and all statements are slower alike, they lack the CPU. Where it is one of them that
+    // is slower, the computing may be its own, in a database within the process.
+    let of_one = believed(PartKind::Database).map(|(_, part)| part.by_calls + part.by_duration).fold(0.0, f64::max);
+    let starved = computed >= MIN_SHARE * symptoms.added_seconds && of_one < 0.5 * whole(PartKind::Database);
+    let (database, pool, cpu) =
+        if starved { (0.0, 0.0, computed) } else { (database, pool, (computed - database).max(0.0)) };
 
     let more = calls(PartKind::Database);
     let (kind, of_database) = if more > duration(PartKind::Database) {
@@ -260,6 +270,9 @@ mod tests {
         assert_eq!(first(10.0, &[part(Cpu, 5.0, 0.0), part(Runtime, 0.0, 8.0)]), Some(CauseKind::Cpu));
         assert_eq!(first(10.0, &[part(Cpu, 0.5, 0.0), part(Runtime, 0.0, 8.0)]), Some(CauseKind::Runtime));
         assert_eq!(first(10.0, &[part(Downstream, 0.0, 9.0), idle]), Some(CauseKind::Dependency));
+        // All statements alike suffer from what else is computed.
+        let alike = [part(Database, 0.0, 2.0), part(Database, 0.1, 2.1), part(Database, 0.0, 1.9), part(Cpu, 5.0, 0.0)];
+        assert_eq!(first(10.0, &alike), Some(CauseKind::Cpu));
     }
 
     #[test]

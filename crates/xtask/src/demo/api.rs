@@ -17,9 +17,23 @@ pub(crate) struct Incident {
     pub(crate) state: String,
     pub(crate) requests_affected: u64,
     pub(crate) routes: Vec<Route>,
+    pub(crate) causes: Vec<Cause>,
+}
+
+/// What the agent takes for the cause.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Cause {
+    pub(crate) cause: String,
+    pub(crate) strength: f64,
+    pub(crate) evidence: String,
 }
 
 impl Incident {
+    /// The likeliest cause.
+    pub(crate) fn cause(&self) -> &str {
+        self.causes.first().map_or("unknown", |cause| &cause.cause)
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.state == "open"
     }

@@ -200,8 +200,16 @@ impl Demo {
 
         let Some(named) = self.wait_for_report(fault, &early, switched_on) else { return Ending::Stopped };
         let settle_until = Instant::now() + SETTLE;
+        // When the right cause came first, and which one does in the end.
+        let (mut explained, mut cause) = (None, "unknown".to_owned());
         while named.is_some() && Instant::now() < settle_until {
             self.screen.progress("the fault stays on for a while");
+            if let Some(incident) = self.new_incident(&early) {
+                incident.cause().clone_into(&mut cause);
+                if explained.is_none() && cause == fault.cause() {
+                    explained = Some(switched_on.elapsed());
+                }
+            }
             if !self.pause() {
                 return Ending::Stopped;
             }
@@ -226,7 +234,11 @@ impl Demo {
         };
         let route = fault.route;
         let named = named.as_secs_f64();
-        told(format!("{route} named {named:.0} s after the fault's start; {recovery}; {before}"), passed)
+        let explained = match explained {
+            Some(time) if cause == fault.cause() => format!("cause {cause}, right after {:.0} s", time.as_secs_f64()),
+            _ => format!("cause {cause}, which is NOT {}", fault.cause()),
+        };
+        told(format!("{route} named {named:.0} s after the fault's start; {explained}; {recovery}; {before}"), passed)
     }
 
     /// Until an incident names the faulted route: how long that took, `Some(None)` if it never did, `None` if stopped.

@@ -57,6 +57,17 @@ impl Fault {
         }))
     }
 
+    /// The cause that the agent should name for it.
+    pub(crate) fn cause(&self) -> &'static str {
+        match self.name {
+            "slow-dependency" => "dependency",
+            "errors" => "errors",
+            "pool-starvation" => "connection_pool",
+            "cache-flush" => "cache",
+            _ => "cpu",
+        }
+    }
+
     /// In words, for the screen.
     pub(crate) fn describe(&self) -> String {
         let share = (self.share * 100.0).round();

@@ -61,6 +61,12 @@ impl Screen {
         if incident.routes.len() > 3 {
             self.detail(&format!("and {} more routes", incident.routes.len() - 3));
         }
+        for cause in &incident.causes {
+            let text = format!("cause: {} ({:.2}): {}", cause.cause, cause.strength, cause.evidence);
+            for line in wrap(&text, SUMMARY_WIDTH) {
+                self.detail(&line);
+            }
+        }
     }
 
     fn route(&mut self, route: &Route) {

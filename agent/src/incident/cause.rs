@@ -1,0 +1,238 @@
+//! Why an incident may be: what the service measures of itself, before it and during it.
+//!
+//! Each page's database statements, pools, caches, outgoing calls, CPU and runtime are taken per request of the service.
+//! What they add while routes are anomalous is held against what these routes' requests lost, by
+//! [`outrigger_detect::attribute`]. What is said is an indication with a strength; without one, the cause is unknown.
+
+mod meter;
+#[cfg(test)]
+mod tests;
+mod usual;
+mod words;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, SystemTime};
+
+use outrigger_detect::{CauseKind, Symptoms, attribute};
+use serde::{Deserialize, Serialize};
+
+use crate::derive::Routes;
+use crate::series::SeriesTable;
+use meter::{Amount, Key, Totals};
+use usual::Usual;
+
+/// One thing that may be the matter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cause {
+    /// What it is, in one word.
+    pub(crate) cause: CauseKind,
+    /// How much speaks for it, 0 to 1.
+    pub(crate) strength: f64,
+    /// Which of its kind: a statement, a pool, a cache. Absent if it was found by ruling others out.
+    #[serde(default)]
+    pub(crate) subject: Option<String>,
+    /// What speaks for it, in words and numbers.
+    pub(crate) evidence: String,
+}
+
+/// What an incident amounts to so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Trouble {
+    /// When it began.
+    pub(crate) onset: SystemTime,
+    /// Seconds that requests took beyond the usual.
+    pub(crate) added_seconds: f64,
+    /// Requests that failed beyond the usual.
+    pub(crate) failed: f64,
+}
+
+/// What one interval brought.
+#[derive(Clone, Debug, Default)]
+struct Reading {
+    at: Option<SystemTime>,
+    seconds: f64,
+    requests: f64,
+    /// Seconds that the requests took together.
+    spent: f64,
+    /// By key; what is not listed is nought.
+    amounts: Vec<(usize, Amount)>,
+}
+
+/// What is summed up since an incident's onset.
+#[derive(Debug, Default)]
+struct Sums {
+    seconds: f64,
+    requests: f64,
+    spent: f64,
+    amounts: Vec<Amount>,
+}
+
+/// What speaks for the causes of one target's incidents.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    /// The series by what they stand for.
+    keys: Vec<Key>,
+    index: HashMap<Key, usize>,
+    /// What each series held at the page before.
+    last: HashMap<u64, Totals>,
+    /// The latest calm intervals. They become part of the usual once it is clear that no incident had begun in them.
+    recent: VecDeque<Reading>,
+    usual: Usual,
+    /// Set while an incident is explained.
+    during: Option<Sums>,
+    /// What the incident had cost when it was explained last.
+    cost: f64,
+    restarted_at: Option<SystemTime>,
+}
+
+/// How long an interval waits before it is believed to be calm: incidents are noticed later than they begin.
+const GUARD: Duration = Duration::from_secs(60);
+/// A bound on the intervals that wait; the shortest tick is a second.
+const MAX_RECENT: usize = 120;
+/// The most things that are told apart. Further ones of a kind are taken together.
+const MAX_KEYS: usize = 256;
+/// A restart counts for an incident that begins no later than this.
+const RESTART_WITHIN: Duration = Duration::from_secs(300);
+/// The most causes that an incident carries.
+const MAX_CAUSES: usize = 4;
+
+impl Evidence {
+    /// Takes in the page that was just read.
+    pub(crate) fn observe(&mut self, series: &SeriesTable, routes: &Routes, at: SystemTime) {
+        let is_first = self.last.is_empty();
+        let restarted = series.restarted();
+        if restarted {
+            self.restarted_at = Some(at);
+        }
+        let seconds = series.interval().map_or(0.0, |interval| interval.as_secs_f64());
+        let mut reading = Reading { at: Some(at), seconds, ..Reading::default() };
+        for (_, route) in routes.iter() {
+            if let Some(interval) = route.last() {
+                reading.requests += interval.requests() as f64;
+                // A page may say anything, such as a sum that fell.
+                reading.spent += if interval.sum.is_finite() { interval.sum.max(0.0) } else { 0.0 };
+            }
+        }
+        let mut amounts: HashMap<usize, Amount> = HashMap::new();
+        let mut seen = HashMap::with_capacity(self.last.len());
+        meter::read(series, |identity, key, totals| {
+            let before = self.last.get(&identity).copied().filter(|before| !restarted && !totals.fell_below(before));
+            let change = totals.since(before.unwrap_or_default());
+            seen.insert(identity, totals);
+            if !is_first {
+                let id = intern(&mut self.keys, &mut self.index, key);
+                amounts.entry(id).or_default().add(&change);
+            }
+        });
+        self.last = seen;
+        if is_first || reading.seconds <= 0.0 {
+            return;
+        }
+        meter::hold(&self.keys, &mut amounts);
+        reading.amounts = amounts.into_iter().collect();
+        match &mut self.during {
+            Some(during) => during.add(&reading),
+            None => {
+                self.recent.push_back(reading);
+                while let Some(oldest) = self.recent.front()
+                    && (self.recent.len() > MAX_RECENT
+                        || oldest.at.is_none_or(|then| at.duration_since(then).is_ok_and(|age| age > GUARD)))
+                {
+                    self.usual.learn(oldest);
+                    self.recent.pop_front();
+                }
+            }
+        }
+    }
+
+    /// The target has no open incident.
+    pub(crate) fn calm(&mut self) {
+        if self.during.take().is_some() {
+            self.cost = 0.0;
+            // What came in during the incident is no normal.
+            self.recent.clear();
+        }
+    }
+
+    /// What speaks for which cause, the likeliest first. Nothing if too little is known of what is usual, or if the incident
+    /// costs no more than before: then what was said before still holds.
+    pub(crate) fn explain(&mut self, trouble: &Trouble) -> Option<Vec<Cause>> {
+        let during = self.during.get_or_insert_with(|| {
+            let mut during = Sums::default();
+            for reading in self.recent.drain(..) {
+                if reading.at.is_some_and(|at| at <= trouble.onset) {
+                    self.usual.learn(&reading);
+                } else {
+                    during.add(&reading);
+                }
+            }
+            during
+        });
+        // While it costs no more, it recovers, and what is measured then would only thin what was measured before.
+        let cost = trouble.added_seconds + trouble.failed;
+        if !self.usual.is_known() || during.requests <= 0.0 || cost <= self.cost {
+            return None;
+        }
+        self.cost = cost;
+        let parts: Vec<_> = (0..self.keys.len())
+            .filter_map(|id| Some((id, self.usual.part(self.keys.get(id)?, id, during)?)))
+            .collect();
+        let since_restart = self.restarted_at.and_then(|restart| trouble.onset.duration_since(restart).ok());
+        // What is measured is measured for all routes together, so it is held against what all of them lost.
+        let lost = during.spent - self.usual.spent_each() * during.requests;
+        let added_seconds = if trouble.added_seconds > 0.0 { lost.max(trouble.added_seconds) } else { 0.0 };
+        let symptoms = Symptoms {
+            added_seconds,
+            failed: trouble.failed,
+            traffic: during.requests / during.seconds / self.usual.rate(),
+            restarted: since_restart.is_some_and(|since| since <= RESTART_WITHIN),
+            parts: parts.iter().map(|(_, part)| *part).collect(),
+        };
+        let cause = |attribution: &outrigger_detect::Attribution| {
+            let told = attribution.part.and_then(|part| {
+                let (id, part) = parts.get(part)?;
+                let key = self.keys.get(*id)?;
+                Some((key, *part, self.usual.contrast(*id, during)))
+            });
+            Cause {
+                cause: attribution.kind,
+                strength: attribution.strength,
+                subject: told.map(|(key, ..)| key.name.to_string()),
+                evidence: words::evidence(attribution.kind, told.as_ref(), &symptoms),
+            }
+        };
+        Some(attribute(&symptoms).iter().take(MAX_CAUSES).map(cause).collect())
+    }
+}
+
+impl Sums {
+    fn add(&mut self, reading: &Reading) {
+        self.seconds += reading.seconds;
+        self.requests += reading.requests;
+        self.spent += reading.spent;
+        for (id, amount) in &reading.amounts {
+            if self.amounts.len() <= *id {
+                self.amounts.resize(id + 1, Amount::default());
+            }
+            if let Some(sum) = self.amounts.get_mut(*id) {
+                sum.add(amount);
+            }
+        }
+    }
+
+    fn amount(&self, id: usize) -> Amount {
+        self.amounts.get(id).copied().unwrap_or_default()
+    }
+}
+
+/// The number of a key; that of its kind's rest when there are too many.
+fn intern(keys: &mut Vec<Key>, index: &mut HashMap<Key, usize>, key: Key) -> usize {
+    if let Some(id) = index.get(&key) {
+        return *id;
+    }
+    let key = if keys.len() < MAX_KEYS { key } else { Key { name: "others".into(), ..key } };
+    *index.entry(key.clone()).or_insert_with(|| {
+        keys.push(key);
+        keys.len() - 1
+    })
+}

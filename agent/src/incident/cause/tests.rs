@@ -1,0 +1,247 @@
+use std::fmt::Write as _;
+use std::time::{Instant, UNIX_EPOCH};
+
+use outrigger_exposition::Format;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::collect::scrape::Page;
+
+/// What a service does in one second, for ten requests.
+#[derive(Clone, Copy)]
+struct Second {
+    requests: f64,
+    statements: f64,
+    statement_seconds: f64,
+    wait_seconds: f64,
+    use_seconds: f64,
+    loads: f64,
+    load_seconds: f64,
+    cpu: f64,
+    timeouts: f64,
+}
+
+const CALM: Second = Second {
+    requests: 10.0,
+    statements: 20.0,
+    statement_seconds: 0.04,
+    wait_seconds: 0.002,
+    use_seconds: 0.05,
+    loads: 0.5,
+    load_seconds: 0.01,
+    cpu: 0.1,
+    timeouts: 0.0,
+};
+
+/// A service that is scraped each second.
+struct Service {
+    series: SeriesTable,
+    routes: Routes,
+    evidence: Evidence,
+    began: Instant,
+    second: u64,
+    totals: [f64; 9],
+}
+
+impl Service {
+    fn new() -> Self {
+        Self {
+            series: SeriesTable::new(10_000),
+            routes: Routes::new(10),
+            evidence: Evidence::default(),
+            began: Instant::now(),
+            second: 0,
+            totals: [0.0; 9],
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000 + self.second)
+    }
+
+    fn scrape(&mut self, text: String) {
+        self.second += 1;
+        let started = self.began + Duration::from_secs(self.second);
+        // OpenMetrics writes the names of counters differently.
+        let format = if text.ends_with("# EOF\n") { Format::OpenMetrics } else { Format::Text };
+        let page = Page { bytes: text.into_bytes(), format, cut_samples: 0 };
+        self.series.read(&page, self.now(), started);
+        self.routes.update(&self.series);
+        self.evidence.observe(&self.series, &self.routes, self.now());
+    }
+
+    fn serve(&mut self, seconds: u32, doing: Second) {
+        for second in 0..seconds {
+            // Nothing is ever as steady as a constant.
+            let wobble = 1.0 + 0.02 * f64::from(second % 7) - 0.06;
+            let Second { requests, statements, statement_seconds, wait_seconds, use_seconds, .. } = doing;
+            let Second { loads, load_seconds, cpu, timeouts, .. } = doing;
+            let now = [
+                requests,
+                statements,
+                statement_seconds * wobble,
+                wait_seconds * wobble,
+                use_seconds * wobble,
+                loads,
+                load_seconds * wobble,
+                cpu * wobble,
+                timeouts,
+            ];
+            self.totals.iter_mut().zip(now).for_each(|(total, now)| *total += now);
+            let [requests, statements, statement_seconds, wait, used, loads, load_seconds, cpu, timeouts] = self.totals;
+            let mut text = String::new();
+            let mut histogram = |name: &str, labels: &str, count: f64, sum: f64| {
+                let bucket = format!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
+                writeln!(
+                    text,
+                    "# TYPE {name} histogram\n{bucket}\n{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}"
+                )
+                .unwrap();
+            };
+            let route = "http_request_method=\"GET\",http_route=\"/\",http_response_status_code=\"200\"";
+            histogram("http_server_request_duration_seconds", route, requests, requests * 0.01);
+            let select = "db_operation_name=\"SELECT\",db_collection_name=\"products\"";
+            histogram("db_client_operation_duration_seconds", select, statements, statement_seconds);
+            let pool = "db_client_connection_pool_name=\"shop\"";
+            histogram("db_client_connection_wait_time_seconds", pool, statements, wait);
+            histogram("db_client_connection_use_time_seconds", pool, statements, used);
+            histogram("cache_load_duration_seconds", "cache_name=\"prices\"", loads, load_seconds);
+            writeln!(text, "# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total {cpu}").unwrap();
+            let family = "db_client_connection_timeouts";
+            writeln!(text, "# TYPE {family} counter\n{family}_total{{{pool}}} {timeouts}\n# EOF").unwrap();
+            self.scrape(text);
+        }
+    }
+
+    /// The causes after a minute of calm and ten seconds of trouble that costs so many seconds and failures.
+    fn causes(doing: Second, added_seconds: f64, failed: f64) -> Vec<Cause> {
+        let mut service = Self::new();
+        service.serve(60, CALM);
+        let onset = service.now();
+        service.serve(10, doing);
+        service.evidence.explain(&Trouble { onset, added_seconds, failed }).unwrap()
+    }
+
+    fn first(doing: Second, added_seconds: f64) -> (CauseKind, Option<String>) {
+        let causes = Self::causes(doing, added_seconds, 0.0);
+        causes.first().map(|cause| (cause.cause, cause.subject.clone())).unwrap()
+    }
+}
+
+#[test]
+fn each_kind_of_trouble_is_named_with_what_is_the_matter() {
+    let select = || Some("SELECT products".to_owned());
+    let slow = Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM };
+    assert_eq!(Service::first(slow, 10.0), (CauseKind::SlowQuery, select()));
+    let many = Second { statements: 400.0, statement_seconds: 0.8, use_seconds: 0.85, ..CALM };
+    assert_eq!(Service::first(many, 8.0), (CauseKind::NPlusOne, select()));
+    let starved = Second { wait_seconds: 2.0, use_seconds: 3.0, ..CALM };
+    assert_eq!(Service::first(starved, 50.0), (CauseKind::ConnectionPool, Some("shop".to_owned())));
+    let flushed =
+        Second { loads: 10.0, load_seconds: 0.2, statements: 30.0, statement_seconds: 0.2, use_seconds: 0.21, ..CALM };
+    assert_eq!(Service::first(flushed, 2.0), (CauseKind::Cache, Some("prices".to_owned())));
+    assert_eq!(Service::first(Second { cpu: 0.9, ..CALM }, 9.0), (CauseKind::Cpu, Some("the process".to_owned())));
+    // Nothing moved: it waits for something that is not measured.
+    assert_eq!(Service::first(CALM, 20.0), (CauseKind::Dependency, None));
+    let surge =
+        Second { requests: 40.0, statements: 80.0, statement_seconds: 0.16, use_seconds: 0.2, cpu: 0.4, ..CALM };
+    assert_eq!(Service::first(surge, 5.0).0, CauseKind::Traffic);
+}
+
+#[test]
+fn failures_are_the_pools_when_it_gives_none() {
+    let causes = Service::causes(Second { timeouts: 3.0, ..CALM }, 0.0, 30.0);
+    assert_eq!(causes[0].cause, CauseKind::ConnectionPool);
+    assert_eq!(causes[0].evidence, "30 failures more than usual, for 30 failed requests");
+    assert_eq!(Service::causes(CALM, 0.0, 30.0)[0].cause, CauseKind::Errors);
+}
+
+#[test]
+fn a_cause_speaks_for_itself() {
+    let causes = Service::causes(Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM }, 10.0, 0.0);
+    let sentence = causes[0].sentence();
+    let start = "Likely cause: slow statements of the database (SELECT products): 2.00 times instead of 2.00 times for each \
+                 request, ";
+    assert!(sentence.starts_with(start) && sentence.contains(" ms instead of 2.0 ms each; it added "), "{sentence}");
+    let kept: Vec<Cause> = serde_json::from_str(&serde_json::to_string(&causes).unwrap()).unwrap();
+    assert_eq!(kept, causes);
+}
+
+#[test]
+fn nothing_is_said_before_something_is_usual_and_what_was_wrong_does_not_become_usual() {
+    let mut service = Service::new();
+    service.serve(10, CALM);
+    let trouble = Trouble { onset: service.now(), added_seconds: 10.0, failed: 0.0 };
+    assert_eq!(service.evidence.explain(&trouble), None);
+
+    let mut service = Service::new();
+    service.serve(60, CALM);
+    let slow = Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM };
+    for _ in 0..5 {
+        let onset = service.now();
+        service.serve(60, slow);
+        let causes = service.evidence.explain(&Trouble { onset, added_seconds: 60.0, failed: 0.0 }).unwrap();
+        assert_eq!(causes[0].cause, CauseKind::SlowQuery, "{causes:?}");
+        service.evidence.calm();
+    }
+}
+
+#[test]
+fn the_calm_at_the_end_does_not_thin_what_was_seen() {
+    let mut service = Service::new();
+    service.serve(60, CALM);
+    let trouble = Trouble { onset: service.now(), added_seconds: 10.0, failed: 0.0 };
+    service.serve(10, Second { cpu: 1.1, ..CALM });
+    assert_eq!(service.evidence.explain(&trouble).unwrap()[0].cause, CauseKind::Cpu);
+    service.serve(100, CALM);
+    assert_eq!(service.evidence.explain(&trouble), None);
+}
+
+#[test]
+fn a_flood_of_series_is_bounded() {
+    let mut service = Service::new();
+    for _ in 0..3 {
+        let mut text = String::new();
+        for table in 0..2000 {
+            let (name, labels) = ("db_client_operation_duration_seconds", format!("db_collection_name=\"t{table}\""));
+            writeln!(
+                text,
+                "# TYPE {name} histogram\n{name}_bucket{{{labels},le=\"+Inf\"}} 1\n{name}_sum{{{labels}}} 1"
+            )
+            .unwrap();
+        }
+        service.scrape(text);
+    }
+    assert!(service.evidence.keys.len() <= MAX_KEYS + 1, "{}", service.evidence.keys.len());
+    for _ in 0..1000 {
+        service.scrape("process_cpu_seconds_total 1\n".to_owned());
+    }
+    assert!(service.evidence.recent.len() <= MAX_RECENT);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever a page says, strengths are shares.
+    #[test]
+    fn no_page_is_too_strange(
+        numbers in vec([any::<f64>(), any::<f64>(), any::<f64>(), any::<f64>()], 40),
+        added_seconds in any::<f64>(), failed in any::<f64>(),
+    ) {
+        let mut service = Service::new();
+        for [a, b, c, d] in numbers {
+            service.scrape(format!(
+                "# TYPE http_server_request_duration_seconds histogram\n\
+                 http_server_request_duration_seconds_bucket{{http_request_method=\"GET\",http_route=\"/\",le=\"+Inf\"}} {a}\n\
+                 # TYPE db_client_operation_duration_seconds histogram\n\
+                 db_client_operation_duration_seconds_bucket{{le=\"+Inf\"}} {b}\n\
+                 db_client_operation_duration_seconds_sum {c}\nprocess_cpu_seconds_total {d}\n"
+            ));
+        }
+        let onset = UNIX_EPOCH + Duration::from_secs(1_800_000_030);
+        for cause in service.evidence.explain(&Trouble { onset, added_seconds, failed }).unwrap_or_default() {
+            prop_assert!((0.0..=1.0).contains(&cause.strength), "{:?}", cause);
+        }
+    }
+}
