@@ -59,6 +59,8 @@ impl ErrorDetector {
             min_share_seconds: 0.0,
             young_share: 0.0,
             objective,
+            steps: &[],
+            at: f64::NAN,
         };
         let Outcome { score, ended } = self.tracker.observe(&sample, &rules, |_, _, _, _| true);
         Verdict { phase: self.tracker.phase(), score, shift: self.shift().map(Shift::Errors), ended }

@@ -77,6 +77,16 @@ impl History {
         self.fine.blocks().chain(self.coarse.blocks())
     }
 
+    /// Blocks that are held.
+    pub(crate) fn len(&self) -> usize {
+        self.fine.len + self.coarse.len
+    }
+
+    /// The block of that age, 0 being the newest.
+    pub(crate) fn block(&self, age: usize) -> Option<Block<'_>> {
+        if age < self.fine.len { self.fine.block(age) } else { self.coarse.block(age - self.fine.len) }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.fine.len = 0;
         self.coarse.len = 0;
@@ -94,8 +104,8 @@ impl History {
 struct Ring {
     width: usize,
     tails: Vec<u32>,
-    spent: Vec<f64>,
-    seconds: Vec<f64>,
+    spent: Vec<f32>,
+    seconds: Vec<f32>,
     newest: usize,
     len: usize,
 }
@@ -125,8 +135,8 @@ impl Ring {
         let slot = if age <= self.newest { self.newest - age } else { self.newest + self.capacity() - age };
         Some(Block {
             tails: self.tails.get(slot * self.width..(slot + 1) * self.width)?,
-            spent: *self.spent.get(slot)?,
-            seconds: *self.seconds.get(slot)?,
+            spent: self.spent.get(slot).copied()?.into(),
+            seconds: self.seconds.get(slot).copied()?.into(),
         })
     }
 
@@ -150,12 +160,12 @@ impl Ring {
             for (sum, count) in tails.iter_mut().zip(block.tails) {
                 *sum = sum.saturating_add(*count);
             }
-            *spent += block.spent;
-            *seconds += block.seconds;
+            *spent += block.spent as f32;
+            *seconds += block.seconds as f32;
         }
     }
 
-    fn newest_mut(&mut self) -> Option<(&mut [u32], &mut f64, &mut f64)> {
+    fn newest_mut(&mut self) -> Option<(&mut [u32], &mut f32, &mut f32)> {
         let slot = self.newest;
         Some((
             self.tails.get_mut(slot * self.width..(slot + 1) * self.width)?,

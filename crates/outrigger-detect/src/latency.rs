@@ -3,10 +3,12 @@
 use crate::{
     Ending, Interval, LatencySettings, LatencyShift, Quantiles, Shift, State, StateError, Verdict,
     baseline::Baseline,
+    episode::Episode,
     interval::{MAX_WIDTH, elapsed},
+    longterm::log_steps,
     quantile::interpolate,
     state::Signal,
-    tracker::{Episode, Outcome, Rules, Sample, Tracker},
+    tracker::{Outcome, Rules, Sample, Tracker},
 };
 
 /// Finds routes that became slower than they use to be. One detector watches one route.
@@ -16,6 +18,8 @@ use crate::{
 pub struct LatencyDetector {
     settings: LatencySettings,
     bounds: Vec<f64>,
+    /// See [`log_steps`].
+    steps: Vec<f32>,
     tracker: Tracker,
 }
 
@@ -23,7 +27,7 @@ impl LatencyDetector {
     /// A detector that knows nothing yet.
     #[must_use]
     pub fn new(settings: LatencySettings) -> Self {
-        Self { settings, bounds: Vec::new(), tracker: Tracker::new(1) }
+        Self { settings, bounds: Vec::new(), steps: Vec::new(), tracker: Tracker::new(1) }
     }
 
     /// Takes up a kept state under the given settings.
@@ -33,7 +37,9 @@ impl LatencyDetector {
     /// When the state has a version that this release does not know, belongs to an error detector, or is damaged.
     pub fn restore(settings: LatencySettings, state: State) -> Result<Self, StateError> {
         let (bounds, tracker) = state.open(Signal::Latency)?;
-        Ok(Self { settings, bounds, tracker })
+        let mut steps = vec![0.0; bounds.len()];
+        log_steps(&bounds, &mut steps);
+        Ok(Self { settings, bounds, steps, tracker })
     }
 
     /// The settings.
@@ -58,6 +64,8 @@ impl LatencyDetector {
             ended = self.tracker.episode().map(|_| Ending::Adopted);
             self.bounds.clear();
             self.bounds.extend_from_slice(interval.bounds);
+            self.steps.resize(interval.bounds.len(), 0.0);
+            log_steps(interval.bounds, &mut self.steps);
             self.tracker = Tracker::new(interval.bounds.len() + 1);
         }
         let mut tails = [0; MAX_WIDTH];
@@ -81,6 +89,8 @@ impl LatencyDetector {
             min_share_seconds,
             young_share,
             objective: 0.0,
+            steps: self.steps.as_slice(),
+            at: interval.at,
         };
         let (bounds, settings) = (&self.bounds, &self.settings);
         let outcome = self.tracker.observe(&sample, &rules, |baseline, window, tail, youth| {

@@ -8,7 +8,7 @@ pub struct Pace {
     pub warm_up_seconds: f64,
     /// Requests before anything is judged; the warm-up needs both. Defaults to 100.
     pub warm_up_requests: u64,
-    /// Half-life of the baseline in seconds. A younger baseline forgets with its own age as half-life, so that a cold
+    /// Half-life of the baseline in seconds; longer, up to a day, where it would hold few requests. A younger baseline forgets with its own age as half-life, so that a cold
     /// start does not stay in it. Defaults to 3600.
     pub half_life_seconds: f64,
     /// Seconds with traffic after a restart that are neither judged nor learnt: caches are cold. Defaults to 30.
@@ -44,14 +44,14 @@ impl Default for Pace {
 pub struct LatencySettings {
     /// How fast it learns, forgets and calms down.
     pub pace: Pace,
-    /// The score that opens an anomaly, in standard deviations. Defaults to 6.
+    /// The score that opens an anomaly, in standard deviations; a fifth more within half a minute. Defaults to 5.
     pub min_score: f64,
-    /// Slow requests in excess of the baseline that a window must hold. Defaults to 5.
+    /// Slow requests in excess of the baseline that a window must hold. Defaults to 6.
     pub min_requests: u64,
-    /// Excess share of slow requests that matters however long it lasts. Defaults to 0.02.
+    /// Excess share of slow requests that matters however long it lasts. Defaults to 0.012.
     pub min_share: f64,
-    /// Excess share times its duration that matters, in seconds: with 2, a third of the requests for 6 s, or 2 % of
-    /// them for 100 s. Defaults to 2.
+    /// Excess share times its duration that matters, in seconds: with 1.5, a quarter of the requests for 6 s, or 1.5 % of
+    /// them for 100 s. Defaults to 1.5.
     pub min_share_seconds: f64,
     /// Added to `min_share` at the end of the warm-up and fading within ten minutes, since a young baseline has not seen
     /// the service's rarer habits. Likewise `min_shift_ratio` is doubled at first. Defaults to 0.08.
@@ -66,10 +66,10 @@ impl Default for LatencySettings {
     fn default() -> Self {
         Self {
             pace: Pace::default(),
-            min_score: 6.0,
-            min_requests: 5,
-            min_share: 0.02,
-            min_share_seconds: 2.0,
+            min_score: 5.0,
+            min_requests: 6,
+            min_share: 0.012,
+            min_share_seconds: 1.5,
             young_share: 0.08,
             min_shift_seconds: 0.01,
             min_shift_ratio: 0.25,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The format of [`State`] that this release reads and writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a detector knows: serialisable, opaque, and versioned.
 ///

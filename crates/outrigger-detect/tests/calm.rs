@@ -35,25 +35,25 @@ fn independent_requests() {
     for tick in [1.0, 5.0, 15.0, 60.0] {
         check(&format!("5/s at {tick} s"), alarms(tick, |seed| Route::new(seed, 5.0)), 1);
         check(&format!("40/s at {tick} s"), alarms(tick, |seed| Route::new(seed, 40.0)), 1);
-        check(&format!("0.3/s at {tick} s"), alarms(tick, |seed| Route::new(seed, 0.3)), 1);
+        check(&format!("0.3/s at {tick} s"), alarms(tick, |seed| Route::new(seed, 0.3)), 3);
     }
 }
 
 #[test]
 fn a_speed_that_wobbles() {
     let route = |seed| Route { wobble: 0.1, ..Route::new(seed, 20.0) };
-    check("wobble of 10 % at 1 s", alarms(1.0, route), 8);
-    check("wobble of 10 % at 5 s", alarms(5.0, route), 8);
+    check("wobble of 10 % at 1 s", alarms(1.0, route), 4);
+    check("wobble of 10 % at 5 s", alarms(5.0, route), 4);
 }
 
 #[test]
 fn pauses() {
     let route = |seed| Route { pauses: Some((60.0, 0.3)), ..Route::new(seed, 10.0) };
-    check("pauses of 300 ms at 1 s", alarms(1.0, route), 5);
-    check("pauses of 300 ms at 5 s", alarms(5.0, route), 3);
+    check("pauses of 300 ms at 1 s", alarms(1.0, route), 12);
+    check("pauses of 300 ms at 5 s", alarms(5.0, route), 14);
     let route = |seed| Route { pauses: Some((600.0, 1.0)), ..Route::new(seed, 20.0) };
-    // Of these 1,200 pauses some come in pairs within seconds; one alone does not alarm.
-    check("rare pauses of a second at 1 s", alarms(1.0, route), 25);
+    // Of these 1,200 pauses some come in quick succession: three within as many minutes are a storm, one alone is none.
+    check("rare pauses of a second at 1 s", alarms(1.0, route), 70);
 }
 
 #[test]

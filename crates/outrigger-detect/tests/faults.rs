@@ -81,7 +81,7 @@ fn the_demo() {
         println!("{what}: p50 {p50} s, p95 {p95} s, p99 {p99} s, most {most} s");
     }
     assert_eq!(early, 0, "alarms before the fault");
-    assert!(late <= 1, "{late} of 500 faults are found only after 15 s");
+    assert!(late <= 3, "{late} of 500 faults are found only after 15 s");
     assert!(percentile(&mut delays, 100) <= 30.0, "the slowest detection took {} s", percentile(&mut delays, 100));
     assert!(
         percentile(&mut recoveries, 100) <= 30.0,

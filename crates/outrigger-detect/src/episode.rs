@@ -1,0 +1,149 @@
+//! An open anomaly: when it began, which bound tells it best, and when it is over.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    baseline::Baseline,
+    evidence::{Odds, surprise},
+    interval::MAX_WIDTH,
+    tracker::{Finding, Rules, Tracker},
+};
+
+/// Evidence that closes an anomaly, in nats: 150 to 1 for the baseline.
+const CLEAR_EVIDENCE: f64 = 5.0;
+/// A stretch with a tail beyond this score is not calm, whatever the tail that opened the anomaly says.
+const CLEAR_SCORE: f64 = 3.0;
+/// The share of the largest excess that the reported bound must have.
+const TELLING: f64 = 0.8;
+
+/// An open anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Episode {
+    /// Tail counts since the onset.
+    pub(crate) tails: Vec<u64>,
+    /// Seconds that the requests since the onset took together.
+    pub(crate) spent: f64,
+    /// Seconds since the onset.
+    pub(crate) seconds: f64,
+    /// The tail whose excess opened it, and its share then.
+    pub(crate) tail: usize,
+    share: f64,
+    /// The highest score.
+    pub(crate) peak: f64,
+}
+
+impl Episode {
+    /// Whether the parts agree, for a state that comes from outside.
+    pub(crate) fn is_sound(&self, width: usize) -> bool {
+        self.tails.len() == width
+            && (1..width).contains(&self.tail)
+            && self.tails.is_sorted_by(|wide, narrow| wide >= narrow)
+            && [self.spent, self.seconds, self.share, self.peak].iter().all(|value| value.is_finite() && *value >= 0.0)
+    }
+}
+
+impl Tracker {
+    /// The bound that tells an episode best: the highest that nearly as many extra requests exceed as any.
+    pub(crate) fn telling_tail(&self, episode: &Episode, objective: f64) -> usize {
+        let excess = |tail: usize| {
+            let requests = *episode.tails.first()? as f64;
+            Some(*episode.tails.get(tail)? as f64 - requests * self.baseline.share(tail).max(objective))
+        };
+        let most = (1..episode.tails.len()).filter_map(excess).fold(0.0, f64::max);
+        (1..episode.tails.len())
+            .rev()
+            .find(|tail| excess(*tail).is_some_and(|excess| excess > 0.0 && excess >= TELLING * most))
+            .unwrap_or(episode.tail)
+    }
+
+    pub(crate) fn open(&mut self, finding: Finding, score: f64, rules: &Rules<'_>) {
+        self.noise.forget_recent();
+        let Finding { tail, share } = finding;
+        let usual = self.baseline.share(tail).max(rules.objective);
+        // The most likely change point given the share after it. The window's share is diluted by what came before the
+        // change, so the share behind the first estimate serves for a second.
+        let (_, behind) = self.change_point(tail, Odds::new(usual, share));
+        let share = share.max(behind);
+        let (onset, _) = self.change_point(tail, Odds::new(usual, share));
+        let tails = vec![0; self.baseline.width()];
+        let mut episode = Episode { tails, spent: 0.0, seconds: 0.0, tail, share, peak: score };
+        for block in self.history.blocks().take(onset) {
+            for (sum, count) in episode.tails.iter_mut().zip(block.tails) {
+                *sum = sum.saturating_add(u64::from(*count));
+            }
+            episode.spent += block.spent;
+            episode.seconds += block.seconds;
+        }
+        self.episode = Some(episode);
+    }
+
+    /// How many of the newest blocks lie behind the most likely change, at least one, and their share above the bound.
+    fn change_point(&self, tail: usize, odds: Odds) -> (usize, f64) {
+        let (mut x, mut n) = (0.0, 0.0);
+        let mut best = (f64::NEG_INFINITY, 1, 0.0);
+        for (age, block) in self.history.blocks().enumerate() {
+            x += f64::from(block.tails.get(tail).copied().unwrap_or(0));
+            n += f64::from(block.tails.first().copied().unwrap_or(0));
+            let evidence = odds.weigh(x, n);
+            if n > 0.0 && evidence > best.0 {
+                best = (evidence, age + 1, x / n);
+            }
+        }
+        (best.1, best.2)
+    }
+
+    /// Whether some stretch since the onset, long enough and up to now, speaks for the baseline and shows no other excess.
+    pub(crate) fn has_recovered(
+        &self,
+        rules: &Rules<'_>,
+        matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool,
+    ) -> bool {
+        let Some(episode) = &self.episode else { return false };
+        let odds = Odds::new(self.baseline.share(episode.tail).max(rules.objective), episode.share);
+        let mut tails = [0_u64; MAX_WIDTH];
+        let mut seconds = 0.0;
+        for block in self.history.blocks() {
+            seconds += block.seconds;
+            if seconds > episode.seconds {
+                break;
+            }
+            for (sum, count) in tails.iter_mut().zip(block.tails) {
+                *sum += u64::from(*count);
+            }
+            let n = tails.first().copied().unwrap_or(0) as f64;
+            let x = tails.get(episode.tail).copied().unwrap_or(0) as f64;
+            if seconds >= rules.pace.clear_seconds
+                && odds.weigh(x, n) <= -CLEAR_EVIDENCE
+                && !self.is_elevated(tails.get(..self.baseline.width()).unwrap_or_default(), rules, matters)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn is_elevated(
+        &self,
+        tails: &[u64],
+        rules: &Rules<'_>,
+        matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool,
+    ) -> bool {
+        let n = tails.first().copied().unwrap_or(0) as f64;
+        tails.iter().enumerate().skip(1).any(|(tail, x)| {
+            let x = *x as f64;
+            let excess = x - n * self.baseline.share(tail).max(rules.objective);
+            excess >= rules.min_excess.min(3.0)
+                && excess >= n * self.required_share(rules)
+                && surprise(x, n, self.baseline.count(tail), self.baseline.count(0))
+                    >= CLEAR_SCORE * CLEAR_SCORE * self.noise.factor(0, tail, n, self.baseline.share(tail))
+                && matters(&self.baseline, tails, tail, self.youth(rules))
+        })
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.episode = None;
+        // What the anomaly left in the windows must not open it again.
+        self.history.clear();
+        self.long_term.forget_recent();
+    }
+}
