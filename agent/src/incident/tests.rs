@@ -1,5 +1,5 @@
 use super::*;
-use outrigger_detect::{Ending, ErrorShift, LatencyShift, Quantiles, Shift};
+use outrigger_detect::{CauseKind, Ending, ErrorShift, LatencyShift, Quantiles, Shift};
 
 const TARGET: &str = "127.0.0.1:9464";
 
@@ -283,4 +283,33 @@ fn only_ids_are_ids() {
     for text in ["", "-", "1-", "-1", "1", "../x-1", "1-1/..", "1-a", "G-1", "1-1\0", "1--1", &"1".repeat(99)] {
         assert!(!is_id(text), "{text}");
     }
+}
+
+#[test]
+fn causes_are_told_in_the_view_and_the_likeliest_in_the_summary() {
+    let mut story = Story::new();
+    story.step(&[("/search", Signal::Latency, slow(100, 30, 12.0))]);
+    let cause = |cause, strength, subject: Option<&str>| Cause {
+        cause,
+        strength,
+        subject: subject.map(str::to_owned),
+        evidence: "it is so".to_owned(),
+    };
+    let trouble = story.incidents.open(TARGET).and_then(Incident::trouble).unwrap();
+    assert_eq!((trouble.added_seconds, trouble.failed), (12.0, 0.0));
+    let causes =
+        [cause(CauseKind::ConnectionPool, 0.8, Some("shop")), cause(CauseKind::Dependency, 0.4, None)].to_vec();
+    story.incidents.explain(TARGET, causes);
+    let incident = &story.json()["incidents"][0];
+    assert_eq!(incident["causes"][0]["cause"], "connection_pool");
+    assert_eq!(incident["causes"][0]["subject"], "shop");
+    assert!(incident["causes"][0]["advice"].as_str().unwrap().contains("holds connections"), "{incident}");
+    assert_eq!(incident["causes"][1]["strength"], 0.4);
+    let summary = incident["summary"].as_str().unwrap();
+    assert!(summary.contains(" Likely cause: the pool of connections is exhausted (shop): it is so."), "{summary}");
+
+    // Once all routes have recovered there is nothing left to explain, and what was said stays.
+    story.step(&[("/search", Signal::Latency, CALM)]);
+    assert_eq!(story.incidents.open(TARGET), None);
+    assert_eq!(story.json()["incidents"][0]["causes"][0]["cause"], "connection_pool");
 }

@@ -87,6 +87,8 @@ pub(super) fn read(series: &SeriesTable, mut each: impl FnMut(u64, Key, Totals))
     };
     let all = |_: &Point| true;
     failures(db::CLIENT_CONNECTION_TIMEOUTS.name, PartKind::Pool, &[label::DB_CLIENT_CONNECTION_POOL_NAME], all);
+    // A call that is made again has failed once.
+    failures(resilience::RETRIES.name, PartKind::Downstream, &[label::DEPENDENCY], all);
     failures(resilience::TIMEOUTS.name, PartKind::Downstream, &[label::DEPENDENCY], all);
     let rejected = |point: &Point| point.label(label::BREAKER_RESULT) == Some("rejected");
     failures(resilience::BREAKER_CALLS.name, PartKind::Downstream, &[label::DEPENDENCY], rejected);
