@@ -107,10 +107,18 @@ const MIN_DEVIATION: f64 = 3.0;
 const MIN_SHARE: f64 = 0.3;
 /// How much is said for what is left when all that is measured is ruled out. Never sure: what is not measured is not known.
 const BY_ELIMINATION: f64 = 0.5;
+/// The same where the service was started anew shortly before: the new start is as good an explanation of what is left.
+const BY_ELIMINATION_AFTER_RESTART: f64 = 0.25;
 /// What speaks for a restart shortly before the onset. It is often the cause, and often the remedy of what went before.
 const BY_COINCIDENCE: f64 = 0.45;
 /// As many times the usual traffic is a surge.
 const SURGE: f64 = 1.5;
+
+impl Symptoms {
+    fn by_elimination(&self) -> f64 {
+        if self.restarted { BY_ELIMINATION_AFTER_RESTART } else { BY_ELIMINATION }
+    }
+}
 
 /// Ranks what may be the matter, the likeliest first. Empty means unknown: nothing accounts for [`MIN_SHARE`] of it.
 ///
@@ -197,7 +205,11 @@ fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     if causes.is_empty() && rules_out(parts) {
         let accounted: f64 = claims.iter().map(|(_, seconds, _)| seconds).sum();
         let waiting = (1.0 - accounted / symptoms.added_seconds).clamp(0.0, 1.0);
-        causes.push(Attribution { kind: CauseKind::Dependency, strength: BY_ELIMINATION * waiting, part: None });
+        // Many things that each account for a bit leave it unknown.
+        if waiting >= 0.5 {
+            let strength = symptoms.by_elimination() * waiting;
+            causes.push(Attribution { kind: CauseKind::Dependency, strength, part: None });
+        }
     }
     causes
 }
@@ -213,13 +225,14 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
         &[
             of(PartKind::Pool, CauseKind::ConnectionPool),
             of(PartKind::Downstream, CauseKind::Dependency),
-            of(PartKind::Database, CauseKind::SlowQuery),
+            // Statements that fail are a database that fails, not one that is slow.
+            of(PartKind::Database, CauseKind::Dependency),
         ],
         symptoms.failed,
     );
     if causes.is_empty() {
         // Calls that are not measured are part of the code here: their failures surface in it.
-        causes.push(Attribution { kind: CauseKind::Errors, strength: BY_ELIMINATION, part: None });
+        causes.push(Attribution { kind: CauseKind::Errors, strength: symptoms.by_elimination(), part: None });
     }
     causes
 }
@@ -289,6 +302,9 @@ mod tests {
         );
         // Without the CPU's figures, computing and waiting look the same.
         assert_eq!(first(10.0, &[part(PartKind::Database, 0.0, 0.3)]), None);
+        // A bit of everything is nothing.
+        let bits = [PartKind::Runtime, PartKind::Database, PartKind::Downstream].map(|kind| part(kind, 0.0, 2.5));
+        assert_eq!(first(10.0, &[&bits[..], &[part(PartKind::Cpu, 0.0, 0.1)]].concat()), None);
         // What swings like that anyway is not believed.
         let mut noisy = part(PartKind::Database, 0.0, 9.0);
         noisy.deviation = 1.0;
@@ -302,6 +318,9 @@ mod tests {
         assert_eq!(attribute(&symptoms(pool))[0].kind, CauseKind::Errors);
         pool.failed = 40.0;
         assert_eq!(attribute(&symptoms(pool))[0].kind, CauseKind::ConnectionPool);
+        let fresh = Symptoms { restarted: true, failed: 50.0, ..Symptoms::default() };
+        let kinds: Vec<_> = attribute(&fresh).iter().map(|cause| cause.kind).collect();
+        assert_eq!(kinds, [CauseKind::Deploy, CauseKind::Errors]);
     }
 
     #[test]
