@@ -29,8 +29,11 @@ impl Incident {
                 }
             }
         }
-        if let Some(cause) = self.causes.first() {
-            let _ = write!(text, " {}", cause.sentence());
+        match self.causes.first() {
+            Some(cause) => {
+                let _ = write!(text, " {}", cause.sentence());
+            }
+            None => text.push_str(" Cause unknown."),
         }
         let unrecovered = || self.routes.iter().filter_map(|route| Some((route, route.unrecovered()?)));
         for (route, end) in unrecovered().take(NAMED_ROUTES) {

@@ -96,7 +96,7 @@ fn an_incident_says_why_it_ended() {
     let adopted = Verdict { phase: Phase::WarmingUp, ended: Some(Ending::Adopted), ..CALM };
     let idle = Verdict { ended: Some(Ending::Idle { seconds: 300.0 }), ..CALM };
     for (last, ended, words) in [
-        (recovered, "recovered", " in 4 s. Resolved at 2023-11-14T23:13:22Z after 1h 5s."),
+        (recovered, "recovered", " in 4 s. Cause unknown. Resolved at 2023-11-14T23:13:22Z after 1h 5s."),
         (
             adopted,
             "adopted",
