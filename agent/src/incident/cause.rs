@@ -61,6 +61,7 @@ struct Reading {
 /// What is summed up since an incident's onset.
 #[derive(Debug, Default)]
 struct Sums {
+    is_too_late: bool,
     seconds: f64,
     requests: f64,
     spent: f64,
@@ -83,12 +84,19 @@ pub(crate) struct Evidence {
     /// What the incident had cost when it was explained last.
     cost: f64,
     restarted_at: Option<SystemTime>,
+    /// When the last page was read.
+    seen_at: Option<SystemTime>,
 }
 
 /// How long an interval waits before it is believed to be calm: incidents are noticed later than they begin.
-const GUARD: Duration = Duration::from_secs(60);
-/// A bound on the intervals that wait; the shortest tick is a second.
-const MAX_RECENT: usize = 120;
+const GUARD: Duration = Duration::from_secs(600);
+/// Shorter intervals are kept together up to this length.
+const PIECE_SECONDS: f64 = 5.0;
+/// A bound on the pieces that wait, whatever the clock does.
+const MAX_RECENT: usize = 240;
+/// Of less than this share of the time since the onset nothing is said, unless it is long by itself.
+const MIN_COVERAGE: f64 = 0.5;
+const LONG_SECONDS: f64 = 10.0;
 /// The most things that are told apart. Further ones of a kind are taken together.
 const MAX_KEYS: usize = 256;
 /// A restart counts for an incident that begins no later than this.
@@ -100,6 +108,7 @@ impl Evidence {
     /// Takes in the page that was just read.
     pub(crate) fn observe(&mut self, series: &SeriesTable, routes: &Routes, at: SystemTime) {
         let is_first = self.last.is_empty();
+        self.seen_at = Some(at);
         let restarted = series.restarted();
         if restarted {
             self.restarted_at = Some(at);
@@ -133,7 +142,10 @@ impl Evidence {
         match &mut self.during {
             Some(during) => during.add(&reading),
             None => {
-                self.recent.push_back(reading);
+                match self.recent.back_mut() {
+                    Some(last) if last.seconds + reading.seconds <= PIECE_SECONDS => last.add(reading),
+                    _ => self.recent.push_back(reading),
+                }
                 while let Some(oldest) = self.recent.front()
                     && (self.recent.len() > MAX_RECENT
                         || oldest.at.is_none_or(|then| at.duration_since(then).is_ok_and(|age| age > GUARD)))
@@ -157,8 +169,10 @@ impl Evidence {
     /// What speaks for which cause, the likeliest first. Nothing if too little is known of what is usual, or if the incident
     /// costs no more than before: then what was said before still holds.
     pub(crate) fn explain(&mut self, trouble: &Trouble) -> Option<Vec<Cause>> {
+        let since_onset = self.seen_at.and_then(|now| now.duration_since(trouble.onset).ok()).unwrap_or_default();
         let during = self.during.get_or_insert_with(|| {
-            let mut during = Sums::default();
+            // What is noticed later than this has become part of the usual, and cannot be told from it.
+            let mut during = Sums { is_too_late: since_onset > GUARD, ..Sums::default() };
             for reading in self.recent.drain(..) {
                 if reading.at.is_some_and(|at| at <= trouble.onset) {
                     self.usual.learn(&reading);
@@ -168,6 +182,11 @@ impl Evidence {
             }
             during
         });
+        // The cost is counted from the onset on, and may have been seen in part: after a restart, or of what began slowly.
+        let coverage = (during.seconds / since_onset.as_secs_f64().max(during.seconds)).clamp(0.0, 1.0);
+        if during.is_too_late || (coverage < MIN_COVERAGE && during.seconds < LONG_SECONDS) {
+            return None;
+        }
         // While it costs no more, it recovers, and what is measured then would only thin what was measured before.
         let cost = trouble.added_seconds + trouble.failed;
         if !self.usual.is_known() || during.requests <= 0.0 || cost <= self.cost {
@@ -180,10 +199,10 @@ impl Evidence {
         let since_restart = self.restarted_at.and_then(|restart| trouble.onset.duration_since(restart).ok());
         // What is measured is measured for all routes together, so it is held against what all of them lost.
         let lost = during.spent - self.usual.spent_each() * during.requests;
-        let added_seconds = if trouble.added_seconds > 0.0 { lost.max(trouble.added_seconds) } else { 0.0 };
+        let added_seconds = if trouble.added_seconds > 0.0 { lost.max(trouble.added_seconds * coverage) } else { 0.0 };
         let symptoms = Symptoms {
             added_seconds,
-            failed: trouble.failed,
+            failed: trouble.failed * coverage,
             traffic: during.requests / during.seconds / self.usual.rate(),
             restarted: since_restart.is_some_and(|since| since <= RESTART_WITHIN),
             parts: parts.iter().map(|(_, part)| *part).collect(),
@@ -202,6 +221,22 @@ impl Evidence {
             }
         };
         Some(attribute(&symptoms).iter().take(MAX_CAUSES).map(cause).collect())
+    }
+}
+
+impl Reading {
+    /// Appends a later one.
+    fn add(&mut self, later: Self) {
+        self.at = later.at;
+        self.seconds += later.seconds;
+        self.requests += later.requests;
+        self.spent += later.spent;
+        for (id, amount) in later.amounts {
+            match self.amounts.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, sum)) => sum.add(&amount),
+                None => self.amounts.push((id, amount)),
+            }
+        }
     }
 }
 

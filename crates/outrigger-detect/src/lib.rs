@@ -31,7 +31,8 @@
 //! Any other series, a rate, a queue, CPU or memory, goes to a [`PointDetector`], which ranks each value among the peaks
 //! that the series has shown and compares it with the same time of day. A [`TrafficDetector`] finds drops and surges of
 //! a request rate, and a [`Forecast`] says when what fills up reaches its limit. A
-//! [`BurnRate`] says when the error budget of an objective is spent too fast.
+//! [`BurnRate`] says when the error budget of an objective is spent too fast. [`rank_components`] names the component of a
+//! call graph that makes another one slow, [`attribute`] the likely cause by what one service measures of itself.
 #![deny(missing_docs)]
 
 mod baseline;

@@ -199,6 +199,30 @@ fn the_calm_at_the_end_does_not_thin_what_was_seen() {
 }
 
 #[test]
+fn what_is_noticed_late_is_held_against_what_was_seen_of_it() {
+    let slow = Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM };
+    let first = |late| {
+        let mut service = Service::new();
+        service.serve(300, CALM);
+        let onset = service.now();
+        service.serve(late, slow);
+        let trouble = Trouble { onset, added_seconds: f64::from(late), failed: 0.0 };
+        service.evidence.explain(&trouble).map(|causes| causes.first().map(|cause| cause.cause))
+    };
+    assert_eq!(first(500), Some(Some(CauseKind::SlowQuery)));
+    // By then it is half usual.
+    assert_eq!(first(900), None);
+
+    // An agent that begins in the middle of it knows nothing of what was before.
+    let mut service = Service::new();
+    let onset = service.now();
+    service.serve(100, CALM);
+    service.evidence.during = Some(Sums::default());
+    service.serve(5, slow);
+    assert_eq!(service.evidence.explain(&Trouble { onset, added_seconds: 100.0, failed: 0.0 }), None);
+}
+
+#[test]
 fn a_flood_of_series_is_bounded() {
     let mut service = Service::new();
     for _ in 0..3 {

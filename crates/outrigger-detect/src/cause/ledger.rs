@@ -120,7 +120,7 @@ impl Symptoms {
     }
 }
 
-/// Ranks what may be the matter, the likeliest first. Empty means unknown: nothing accounts for [`MIN_SHARE`] of it.
+/// Ranks what may be the matter, the likeliest first. Empty means unknown: nothing accounts for three tenths of it.
 ///
 /// Parts nest: a cache that misses runs loads, loads run statements, statements of a database within the process use its
 /// CPU. So what outer parts account for is taken off the inner ones: misses off the database, a statement off the CPU. A
