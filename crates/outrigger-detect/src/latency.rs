@@ -7,7 +7,6 @@ use crate::{
     interval::{MAX_WIDTH, elapsed},
     longterm::log_steps,
     quantile::interpolate,
-    state::Signal,
     tracker::{Outcome, Rules, Sample, Tracker},
 };
 
@@ -36,7 +35,7 @@ impl LatencyDetector {
     ///
     /// When the state has a version that this release does not know, belongs to an error detector, or is damaged.
     pub fn restore(settings: LatencySettings, state: State) -> Result<Self, StateError> {
-        let (bounds, tracker) = state.open(Signal::Latency)?;
+        let (bounds, tracker) = state.open_latency()?;
         let mut steps = vec![0.0; bounds.len()];
         log_steps(&bounds, &mut steps);
         Ok(Self { settings, bounds, steps, tracker })
@@ -51,7 +50,7 @@ impl LatencyDetector {
     /// What the detector knows, to be kept across restarts of its host.
     #[must_use]
     pub fn state(&self) -> State {
-        State::new(Signal::Latency, self.bounds.clone(), self.tracker.clone())
+        State::of_latency(self.bounds.clone(), self.tracker.clone())
     }
 
     /// Takes in one interval and answers where the route stands.

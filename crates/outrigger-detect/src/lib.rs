@@ -20,8 +20,8 @@
 //! println!("{}", verdict.shift.unwrap()); // requests over 250 ms went from 0 % to 35 %; the median did not move ...
 //! ```
 //!
-//! [`LatencyDetector`] works on [`Interval`]s of a histogram, [`ErrorDetector`] on counts of failures; both share one engine.
-//! For every bucket bound it keeps the share of requests above it as a baseline, with the noise that this share has shown,
+//! [`LatencyDetector`] works on [`Interval`]s of a histogram, [`ErrorDetector`] weighs counts of failures in sequence.
+//! For every bucket bound the former keeps the share of requests above it as a baseline, with the noise that this share has shown,
 //! and compares six recent windows with it. An anomaly opens when an excess is beyond chance and noise, matters, and lasts;
 //! [`LatencySettings`] and [`ErrorSettings`] say what that means in numbers. A [`Shift`] tells what moved.
 //!

@@ -80,12 +80,13 @@ impl Default for LatencySettings {
 /// What an [`ErrorDetector`](crate::ErrorDetector) holds for an anomaly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ErrorSettings {
-    /// How fast it learns, forgets and calms down. [`Pace::persistence_seconds`] defaults to 0 here: a service does not
+    /// How fast it learns, forgets and calms down. [`Pace::persistence_seconds`] is of no matter here: a service does not
     /// fail by the noise of its machine.
     pub pace: Pace,
-    /// The score that opens an anomaly, in standard deviations. Defaults to 5.
+    /// The score that opens an anomaly, in standard deviations. Defaults to 5: with five seconds to an interval, a ratio
+    /// that is never above the usual one needs 15 days at the least for a false alarm, on average.
     pub min_score: f64,
-    /// Failures in excess of the baseline that a window must hold. Defaults to 3, so that one or two never alarm.
+    /// Failures since the onset. Defaults to 3, so that one or two never alarm.
     pub min_failures: u64,
     /// Share of failures that is normal even if the baseline has none. Defaults to 0.001, the objective of the catalogue.
     pub objective: f64,

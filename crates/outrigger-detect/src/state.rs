@@ -8,12 +8,13 @@ use serde::{
 };
 
 use crate::{
+    errors::ErrorMemory,
     interval::{Interval, are_bounds},
     tracker::Tracker,
 };
 
 /// The format of [`State`] that this release reads and writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What a detector knows: serialisable, opaque, and versioned.
 ///
@@ -28,19 +29,12 @@ pub struct State {
     watch: Option<Watch>,
 }
 
+/// What is known, by the kind of detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Watch {
-    signal: Signal,
-    bounds: Vec<f64>,
-    tracker: Tracker,
-}
-
-/// The kind of detector that a state belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Signal {
-    Latency,
-    Errors,
+enum Watch {
+    Latency { bounds: Vec<f64>, tracker: Box<Tracker> },
+    Errors(Box<ErrorMemory>),
 }
 
 impl State {
@@ -50,40 +44,41 @@ impl State {
         self.version
     }
 
-    pub(crate) fn new(signal: Signal, bounds: Vec<f64>, tracker: Tracker) -> Self {
-        Self { version: VERSION, watch: Some(Watch { signal, bounds, tracker }) }
+    pub(crate) fn of_latency(bounds: Vec<f64>, tracker: Tracker) -> Self {
+        Self { version: VERSION, watch: Some(Watch::Latency { bounds, tracker: Box::new(tracker) }) }
     }
 
-    /// Bounds and tracker, if they can be trusted.
-    pub(crate) fn open(self, expected: Signal) -> Result<(Vec<f64>, Tracker), StateError> {
+    pub(crate) fn of_errors(memory: ErrorMemory) -> Self {
+        Self { version: VERSION, watch: Some(Watch::Errors(Box::new(memory))) }
+    }
+
+    fn open(self) -> Result<Watch, StateError> {
         if self.version != VERSION {
             return Err(StateError::UnknownVersion { found: self.version, supported: VERSION });
         }
-        let Some(Watch { signal, bounds, tracker }) = self.watch else {
-            return Err(StateError::Damaged { what: "nothing follows the version" });
+        self.watch.ok_or(StateError::Damaged { what: "nothing follows the version" })
+    }
+
+    /// Bounds and tracker of a latency detector, if they can be trusted.
+    pub(crate) fn open_latency(self) -> Result<(Vec<f64>, Tracker), StateError> {
+        let Watch::Latency { bounds, tracker } = self.open()? else {
+            return Err(StateError::WrongSignal { found: "error", expected: "latency" });
         };
-        if signal != expected {
-            return Err(StateError::WrongSignal { found: signal.name(), expected: expected.name() });
-        }
         if bounds.len() > Interval::MAX_BOUNDS || !are_bounds(&bounds) {
             return Err(StateError::Damaged { what: "the bounds are not ascending numbers" });
         }
-        let width = match signal {
-            Signal::Latency => bounds.len() + 1,
-            Signal::Errors => 2,
-        };
-        if !tracker.is_sound(width) {
+        if !tracker.is_sound(bounds.len() + 1) {
             return Err(StateError::Damaged { what: "counts, blocks and bounds do not agree" });
         }
-        Ok((bounds, tracker))
+        Ok((bounds, *tracker))
     }
-}
 
-impl Signal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Latency => "latency",
-            Self::Errors => "error",
+    /// What an error detector knows, if it can be trusted.
+    pub(crate) fn open_errors(self) -> Result<ErrorMemory, StateError> {
+        match self.open()? {
+            Watch::Errors(memory) if memory.is_sound() => Ok(*memory),
+            Watch::Errors(_) => Err(StateError::Damaged { what: "counts and evidence do not agree" }),
+            Watch::Latency { .. } => Err(StateError::WrongSignal { found: "latency", expected: "error" }),
         }
     }
 }

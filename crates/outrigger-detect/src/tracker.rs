@@ -1,6 +1,6 @@
-//! The engine of both detectors: is the share of requests above some bound higher than it uses to be?
+//! The engine of the latency detector: is the share of requests above some bound higher than it uses to be?
 //!
-//! For latency the bounds are those of the histogram, for errors there is one bound between success and failure. Six
+//! The bounds are those of the histogram. Six
 //! windows of different length are compared with the baseline after each interval; an anomaly opens when in one of them
 //! the excess is beyond chance (and beyond the route's own noise), large enough to matter, and spread over time. It closes
 //! when a recent stretch speaks for the baseline and against the share that opened it.

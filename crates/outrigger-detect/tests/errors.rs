@@ -130,3 +130,73 @@ fn more_failures_than_requests_are_read_as_all() {
     let verdict = service.feed(u64::MAX, 10);
     assert_eq!(errors(&verdict).affected, 10);
 }
+
+#[test]
+fn the_usual_ratio_is_quiet_for_days_at_any_traffic() {
+    // Requests in five seconds, and the share of them that fails.
+    for (requests, ratio) in [(1, 0.01), (1, 0.05), (5, 0.0005), (50, 0.002), (500, 0.02), (20, 0.6), (3, 0.97)] {
+        let mut service = Service::new(11, requests, ratio);
+        let alarms: usize = (0..3 * 17_280)
+            .filter(|_| {
+                let failed = binomial(&mut service.rng, requests, ratio);
+                let interval = ErrorInterval { failed, total: requests, seconds: 5.0, reset: false };
+                service.detector.observe(interval).phase == Phase::Anomalous
+            })
+            .count();
+        assert_eq!(alarms, 0, "{requests} requests, {ratio}");
+    }
+}
+
+/// Failures of so many requests: by counting the successes up to each failure, which takes no time if there are few.
+fn binomial(rng: &mut Rng, requests: u64, ratio: f64) -> u64 {
+    let (mut at, mut failed) = (0.0, 0);
+    loop {
+        at += ((1.0 - rng.f64()).ln() / (1.0 - ratio).ln()).floor() + 1.0;
+        if at > requests as f64 {
+            return failed;
+        }
+        failed += 1;
+    }
+}
+
+#[test]
+fn failures_that_come_in_bursts_are_known_after_the_first_alarms() {
+    // One in two thousand requests is tried again five times, and fails each time.
+    let mut service = Service::new(4, 50, 0.0);
+    let mut opened = Vec::new();
+    let mut before = Phase::Calm;
+    for interval in 0..2 * 17_280 {
+        let failed = 6 * binomial(&mut service.rng, 50, 0.0005);
+        let phase = service.detector.observe(ErrorInterval { failed, total: 50, seconds: 5.0, reset: false }).phase;
+        if phase == Phase::Anomalous && before != Phase::Anomalous {
+            opened.push(interval);
+        }
+        before = phase;
+    }
+    assert!(opened.len() <= 3, "{opened:?}");
+    // A ratio of one in ten still stands out.
+    let found = (0..30).find(|_| {
+        let failed = binomial(&mut service.rng, 50, 0.1);
+        let interval = ErrorInterval { failed, total: 50, seconds: 5.0, reset: false };
+        service.detector.observe(interval).phase == Phase::Anomalous
+    });
+    assert!(found.is_some_and(|intervals| intervals <= 20), "{found:?}");
+}
+
+#[test]
+fn a_restored_detector_goes_on_as_the_original() {
+    let mut service = Service::new(6, 10, 0.01);
+    for step in 0..400 {
+        service.ratio = if step > 200 { 0.3 } else { 0.01 };
+        let state = serde_json::to_string(&service.detector.state()).unwrap();
+        let state = serde_json::from_str(&state).unwrap();
+        let mut restored = ErrorDetector::restore(ErrorSettings::default(), state).unwrap();
+        let failed = binomial(&mut service.rng, 10, service.ratio);
+        let (original, resumed) = (service.feed(failed, 10), {
+            restored.observe(ErrorInterval { failed, total: 10, seconds: 1.0, reset: false })
+        });
+        assert_eq!(original.phase, resumed.phase);
+        assert!((original.score - resumed.score).abs() < 1e-9);
+    }
+    assert_eq!(service.step().phase, Phase::Anomalous);
+}

@@ -187,17 +187,17 @@ fn quantiles_at_the_edges() {
 #[test]
 fn states_of_strangers_are_refused_by_name() {
     let latency = LatencyDetector::new(LatencySettings::default()).state();
-    assert_eq!(latency.version(), 2);
+    assert_eq!(latency.version(), 3);
     let wrong = ErrorDetector::restore(ErrorSettings::default(), latency).unwrap_err();
     assert_eq!(wrong, StateError::WrongSignal { found: "latency", expected: "error" });
 
     // Whatever a later release writes behind the version.
     let later: State = serde_json::from_str(r#"{"version":7,"watch":[1,2],"more":{"a":null}}"#).unwrap();
     let unknown = LatencyDetector::restore(LatencySettings::default(), later).unwrap_err();
-    assert_eq!(unknown, StateError::UnknownVersion { found: 7, supported: 2 });
-    assert!(unknown.to_string().contains("version 7") && unknown.to_string().contains("version 2"), "{unknown}");
+    assert_eq!(unknown, StateError::UnknownVersion { found: 7, supported: 3 });
+    assert!(unknown.to_string().contains("version 7") && unknown.to_string().contains("version 3"), "{unknown}");
 
-    let empty: State = serde_json::from_str(r#"{"version":2}"#).unwrap();
+    let empty: State = serde_json::from_str(r#"{"version":3}"#).unwrap();
     assert!(matches!(LatencyDetector::restore(LatencySettings::default(), empty), Err(StateError::Damaged { .. })));
     assert!(serde_json::from_str::<State>(r#"{"watch":null}"#).is_err());
 }
