@@ -102,6 +102,9 @@ struct RunArgs {
     /// Push everything to this OTLP endpoint (HTTP/protobuf)
     #[arg(long, value_name = "URL")]
     otlp_endpoint: Option<String>,
+    /// Tell this Alertmanager of incidents. May be given several times
+    #[arg(long = "tell-alertmanager", value_name = "URL")]
+    alertmanagers: Vec<String>,
     /// Log lines to write to stderr: error, warn, info, debug, trace, or target=level pairs [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -119,6 +122,9 @@ impl RunArgs {
         let mut flags = Vec::new();
         if !self.targets.is_empty() {
             flags.push(("targets", Value::List(self.targets.clone())));
+        }
+        if !self.alertmanagers.is_empty() {
+            flags.push(("tell.alertmanager", Value::List(self.alertmanagers.clone())));
         }
         if self.listen_unprotected {
             flags.push(("listen_unprotected", Value::Text("true".to_owned())));

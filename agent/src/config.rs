@@ -20,6 +20,7 @@ use tracing_subscriber::filter::Targets;
 use crate::collect::scrape::Address;
 use crate::export::otlp::OtlpSettings;
 use crate::incident::IncidentSettings;
+use crate::tell::{TellSettings, origin};
 use keys::KEYS;
 use value::{Value, format_bytes, format_duration, within};
 
@@ -66,6 +67,8 @@ pub struct Settings {
     pub save_interval: Duration,
     /// How incidents are kept.
     pub incidents: IncidentSettings,
+    /// Whom incidents are told.
+    pub tell: TellSettings,
     /// Where everything is pushed.
     pub otlp: OtlpSettings,
 }
@@ -85,6 +88,7 @@ impl Default for Settings {
             data_dir: None,
             save_interval: Duration::from_secs(30),
             incidents: IncidentSettings::default(),
+            tell: TellSettings::default(),
             otlp: OtlpSettings::default(),
         }
     }
@@ -127,6 +131,9 @@ impl Settings {
             ("save_interval", within(self.save_interval, &range::SAVE_INTERVAL, format_duration).err()),
             ("incidents.keep", within(self.incidents.keep, &range::INCIDENTS_KEEP, |count| count.to_string()).err()),
             ("incidents.keep_for", within(self.incidents.keep_for, &range::INCIDENTS_KEEP_FOR, format_duration).err()),
+            ("tell.resend_interval", within(self.tell.resend_interval, &range::RESEND_INTERVAL, format_duration).err()),
+            ("tell.update_interval", within(self.tell.update_interval, &range::UPDATE_INTERVAL, format_duration).err()),
+            ("tell.timeout", within(self.tell.timeout, &range::TELL_TIMEOUT, format_duration).err()),
             ("otlp.timeout", within(self.otlp.timeout, &range::OTLP_TIMEOUT, format_duration).err()),
         ];
         for (key, message) in ranges {
@@ -144,6 +151,17 @@ impl Settings {
                 self.listen
             );
             told("listen", message);
+        }
+        if self.tell.alertmanager.len() > range::MAX_ALERTMANAGERS {
+            told("tell.alertmanager", format!("more than {} stand here; name fewer", range::MAX_ALERTMANAGERS));
+        }
+        for (index, uri) in self.tell.alertmanager.iter().enumerate() {
+            if self.tell.alertmanager.iter().take(index).any(|earlier| earlier == uri) {
+                told("tell.alertmanager", format!("{} stands twice; remove one", origin(uri)));
+            }
+        }
+        if self.tell.webhook_secret.is_some() && self.tell.webhook.is_none() {
+            told("tell.webhook_secret", "there is no `tell.webhook` to sign for; name one".to_owned());
         }
         if self.targets.is_empty() {
             told("targets", "the list is empty; name at least one target".to_owned());

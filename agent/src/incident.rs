@@ -8,6 +8,7 @@
 
 mod cause;
 mod kept;
+mod opening;
 mod record;
 mod summary;
 #[cfg(test)]
@@ -20,11 +21,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use outrigger_detect::{Phase, Verdict};
 
 use crate::derive::RouteKey;
+use crate::tell::Told;
 use crate::watch::Signal;
 pub(crate) use cause::{Cause, Evidence, Trouble};
 pub(crate) use kept::is_id;
+pub(crate) use opening::Opening;
 pub(crate) use record::{Incident, Mark};
-pub(crate) use view::IncidentsView;
+pub(crate) use view::{IncidentView, IncidentsView};
 
 /// How incidents are kept.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub(crate) struct Incidents {
     opened: u64,
     /// Those that were dropped and are still on disk.
     dropped: Vec<String>,
+    /// Destinations that still waited for word of those, once for each of them.
+    untold: Vec<String>,
 }
 
 /// What a verdict says of one route, as incidents take it in.
@@ -158,6 +163,7 @@ impl Incidents {
             sequence: 1,
             causes: Vec::new(),
             mark: None,
+            told: Told::default(),
             unsaved: true,
         });
         self.forget(at);

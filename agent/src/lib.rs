@@ -42,6 +42,7 @@ mod state;
 mod status;
 mod store;
 mod target;
+mod tell;
 mod time;
 mod watch;
 
@@ -50,3 +51,4 @@ pub use config::{ConfigError, Settings};
 pub use export::otlp::OtlpSettings;
 pub use incident::IncidentSettings;
 pub use run::{Agent, StartError};
+pub use tell::{Secret, TellSettings};

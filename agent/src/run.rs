@@ -61,7 +61,7 @@ impl Agent {
     /// error: the agent works without memory, and says so.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
         settings.check().map_err(StartError::Settings)?;
-        let uris = settings.targets.iter().map(Address::uri).chain(&settings.otlp.endpoint);
+        let uris = settings.targets.iter().map(Address::uri).chain(&settings.otlp.endpoint).chain(settings.tell.uris());
         let client = Client::new(uris).map_err(|error| StartError::Tls { reason: error.to_string() })?;
         let wanted = settings.listen;
         let failed = |error| StartError::Listen { address: wanted, error };
@@ -118,6 +118,10 @@ impl Agent {
                 },
                 Some(done) = owner.writing.join_next() => match done {
                     Ok(written) => owner.end_writing(&written),
+                    Err(error) => fall_with(error),
+                },
+                Some(done) = owner.teller.work.join_next() => match done {
+                    Ok(sent) => owner.take_sent(sent),
                     Err(error) => fall_with(error),
                 },
                 _ = ticks.tick() => owner.tick(),

@@ -10,6 +10,7 @@ use crate::health::{Durations, Reading};
 use crate::incident::{Change, Incidents, Mark};
 use crate::store::{Memory, Snapshot, StoreHealth, Writing};
 use crate::target::Target;
+use crate::tell::TellHealth;
 
 /// The agent's state.
 pub(crate) struct State {
@@ -18,6 +19,7 @@ pub(crate) struct State {
     /// An incident's state changed since somebody last looked here.
     pub(crate) has_news: bool,
     pub(crate) store: StoreHealth,
+    pub(crate) tell: TellHealth,
     /// The settings that were read last are in force.
     pub(crate) is_reloaded: bool,
     pub(crate) host: Option<Host>,
@@ -37,6 +39,7 @@ impl State {
             incidents: Incidents::restore(&settings.incidents, Vec::new(), SystemTime::now(), |_| false),
             has_news: false,
             store: StoreHealth::default(),
+            tell: TellHealth::default(),
             is_reloaded: true,
             host: None,
             host_reading: None,

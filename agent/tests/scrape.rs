@@ -4,6 +4,7 @@
 
 mod store;
 mod support;
+mod tell;
 
 use std::net::TcpListener;
 

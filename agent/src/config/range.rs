@@ -9,6 +9,11 @@ pub(crate) const PAGE_LIMIT: RangeInclusive<usize> = 1 << 10..=1 << 30;
 pub(crate) const SERIES_LIMIT: RangeInclusive<usize> = 100..=10_000_000;
 pub(crate) const ROUTE_LIMIT: RangeInclusive<usize> = 1..=100_000;
 pub(crate) const OTLP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(120);
+pub(crate) const RESEND_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+pub(crate) const UPDATE_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+pub(crate) const TELL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(120);
+/// More of them than anybody runs.
+pub(crate) const MAX_ALERTMANAGERS: usize = 16;
 pub(crate) const SAVE_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 pub(crate) const INCIDENTS_KEEP: RangeInclusive<usize> = 1..=10_000;
 pub(crate) const INCIDENTS_KEEP_FOR: RangeInclusive<Duration> =

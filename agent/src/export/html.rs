@@ -42,7 +42,8 @@ fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
         let class = if incident.state == "open" { "bad" } else { "dim" };
         writeln!(
             html,
-            "<p><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span>",
+            "<p id=\"{}\"><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span>",
+            Text(&incident.id),
             incident.state,
             incident.started_at,
             Text(&incident.target),

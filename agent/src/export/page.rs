@@ -13,6 +13,7 @@ use crate::health::Reading;
 use crate::state::State;
 use crate::store::StoreHealth;
 use crate::target::Target;
+use crate::tell::{Channel, TellHealth};
 
 /// The page in a text format.
 pub(crate) fn encode(families: &[Family], format: Format) -> Result<String, EncodeError> {
@@ -33,6 +34,7 @@ pub(crate) fn families(state: &State, delivery: Option<&Delivery>) -> Vec<Family
     }
     page.collectors(state);
     page.store(&state.store);
+    page.tell(&state.tell);
     page.add(&agent::CONFIG_RELOAD_SUCCESS, &[], f64::from(u8::from(state.is_reloaded)));
     page.host(state);
     page.processes(state);
@@ -164,6 +166,20 @@ impl Page {
         }
         self.add(&agent::STORE_SIZE, &[], health.state_bytes as f64);
         self.add(&agent::STORE_SET_ASIDE, &[], health.set_aside as f64);
+    }
+
+    fn tell(&mut self, health: &TellHealth) {
+        for (channel, health) in Channel::ALL.iter().zip(&health.channels) {
+            let labels = [(label::DESTINATION, channel.as_str())];
+            for (outcome, count) in [("success", health.successes), ("failure", health.failures)] {
+                self.add(&agent::NOTIFICATIONS, &[labels[0], (label::OUTCOME, outcome)], count as f64);
+            }
+            let dropped = [("rejected", health.rejected), ("expired", health.expired), ("forgotten", health.forgotten)];
+            for (reason, count) in dropped {
+                self.add(&agent::NOTIFICATIONS_DROPPED, &[labels[0], (label::REASON, reason)], count as f64);
+            }
+            self.add(&agent::NOTIFICATIONS_PENDING, &labels, health.pending as f64);
+        }
     }
 
     fn host(&mut self, state: &State) {

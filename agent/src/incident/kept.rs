@@ -22,6 +22,10 @@ impl Incidents {
             if incident.resolved_at.is_none() && !(is_first && is_watched(&incident.target)) {
                 incident.close(at);
             }
+            let stand = incident.stand();
+            if !incident.unsaved {
+                incident.saved_at(stand);
+            }
             incidents.list.push_back(incident);
         }
         incidents.forget(at);
@@ -44,6 +48,21 @@ impl Incidents {
     /// The incident with this id.
     pub(crate) fn get(&self, id: &str) -> Option<&Incident> {
         self.list.iter().find(|incident| incident.id == id)
+    }
+
+    /// The incident with this id, to be changed.
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Incident> {
+        self.list.iter_mut().find(|incident| incident.id == id)
+    }
+
+    /// All of them, newest first.
+    pub(crate) fn all_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Incident> {
+        self.list.iter_mut()
+    }
+
+    /// The destinations that waited for word of incidents that were forgotten since this was last asked.
+    pub(crate) fn take_untold(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.untold)
     }
 
     /// Notes what a person said of an incident; `None` if there is no such incident.
@@ -82,10 +101,11 @@ impl Incidents {
     pub(crate) fn forget(&mut self, at: SystemTime) {
         let keep_for = self.settings.keep_for;
         let is_old = |resolved: SystemTime| at.duration_since(resolved).is_ok_and(|age| age > keep_for);
-        let dropped = &mut self.dropped;
+        let (dropped, untold) = (&mut self.dropped, &mut self.untold);
         self.list.retain(|incident| {
             let goes = incident.resolved_at.is_some_and(is_old);
             if goes {
+                untold.extend(incident.told.waiting(incident.sequence).cloned());
                 dropped.push(incident.id.clone());
             }
             !goes
@@ -94,6 +114,7 @@ impl Incidents {
             && let Some(oldest) = self.list.iter().rposition(|incident| incident.resolved_at.is_some())
             && let Some(incident) = self.list.remove(oldest)
         {
+            self.untold.extend(incident.told.waiting(incident.sequence).cloned());
             self.dropped.push(incident.id);
         }
         // Without a disk nobody takes them. What stays on one for want of room here goes at the next start.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, Finding, Trouble};
 use crate::derive::RouteKey;
+use crate::tell::Told;
 use crate::time;
 use crate::watch::Signal;
 
@@ -37,9 +38,12 @@ pub(crate) struct Incident {
     pub(super) causes: Vec<Cause>,
     #[serde(default)]
     pub(super) mark: Option<Mark>,
+    /// Who was told what of it.
+    #[serde(default)]
+    pub(crate) told: Told,
     /// Something changed since it was last written to disk.
     #[serde(skip)]
-    pub(super) unsaved: bool,
+    pub(crate) unsaved: bool,
 }
 
 /// What a person said of an incident.

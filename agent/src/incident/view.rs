@@ -25,7 +25,7 @@ impl Incidents {
 /// One incident as the API shows it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct IncidentView {
-    id: String,
+    pub(crate) id: String,
     pub(crate) target: String,
     pub(crate) state: &'static str,
     /// How often the state changed, from 1.

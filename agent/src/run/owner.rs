@@ -20,6 +20,7 @@ use crate::serve::{Answer, Pulse, What};
 use crate::state::State;
 use crate::status::StatusView;
 use crate::store::{Store, Written};
+use crate::tell::{Sent, Stand, Teller};
 
 use super::reload::Reload;
 
@@ -45,6 +46,11 @@ pub(super) struct Owner {
     pub(super) store: Store,
     /// The writing of the state that is under way, if one is.
     pub(super) writing: JoinSet<Written>,
+    /// The incidents in it, and how they stand there.
+    written: Vec<(String, Stand)>,
+    pub(super) teller: Teller,
+    /// Where people find the agent's page unless the settings say it.
+    pub(super) page: String,
     host: Option<Box<HostCollector>>,
     pub(super) processes: Option<ProcessCollector>,
     /// When the tick at hand began; `None` once all its work is done.
@@ -73,6 +79,9 @@ impl Owner {
             state,
             store,
             writing: JoinSet::new(),
+            written: Vec::new(),
+            teller: Teller::new(&settings.tell, &format!("http://{address}")),
+            page: format!("http://{address}"),
             delivery,
             pulse,
             work: JoinSet::new(),
@@ -162,7 +171,7 @@ impl Owner {
             target.is_being_scraped = false;
         }
         let is_good = self.state.absorb_scrape(index, scrape);
-        self.write_if_due();
+        self.tell();
         if is_good
             && let Some(delivery) = &self.delivery
             && let Some(target) = self.state.targets.get(index)
@@ -180,7 +189,23 @@ impl Owner {
             let families = page::families(&self.state, Some(delivery));
             delivery.push(&message::of_agent(&families, &self.instance, self.state.started_at, SystemTime::now()));
         }
+        self.tell();
+    }
+
+    /// Tells what is new and on disk, and writes what is new.
+    fn tell(&mut self) {
+        let now = SystemTime::now();
+        self.state.has_news |= self.teller.prepare(&mut self.state.incidents, now);
         self.write_if_due();
+        let is_kept = self.store.health().up;
+        self.teller.tell(&mut self.state.incidents, &self.client, now, is_kept);
+        self.state.tell = self.teller.health();
+    }
+
+    /// Takes in what became of a notification.
+    pub(super) fn take_sent(&mut self, sent: Sent) {
+        self.state.has_news |= self.teller.take(sent, &mut self.state.incidents);
+        self.tell();
     }
 
     /// Begins to write the state if it is time, or if an incident changed.
@@ -195,6 +220,7 @@ impl Owner {
 
     fn write(&mut self) {
         let writing = self.state.keep(SystemTime::now());
+        self.written = writing.incidents.iter().map(|incident| (incident.id.clone(), incident.stand())).collect();
         if let Some(work) = self.store.begin(writing) {
             self.writing.spawn_blocking(work);
         }
@@ -203,8 +229,15 @@ impl Owner {
     pub(super) fn end_writing(&mut self, written: &Written) {
         self.store.end(written);
         self.state.incidents.still_unsaved(&written.unsaved);
+        for (id, stand) in std::mem::take(&mut self.written) {
+            if !written.unsaved.contains(&id)
+                && let Some(incident) = self.state.incidents.get_mut(&id)
+            {
+                incident.saved_at(stand);
+            }
+        }
         self.state.store = self.store.health();
-        self.write_if_due();
+        self.tell();
     }
 
     /// Writes what was learnt last, after the writing that may be under way.

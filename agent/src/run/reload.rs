@@ -52,7 +52,8 @@ impl Owner {
         let unchanged = keep_what_cannot_change(&old, &mut settings);
 
         let uris = |settings: &Settings| -> Vec<_> {
-            settings.targets.iter().map(Address::uri).chain(&settings.otlp.endpoint).cloned().collect()
+            let targets = settings.targets.iter().map(Address::uri);
+            targets.chain(&settings.otlp.endpoint).chain(settings.tell.uris()).cloned().collect()
         };
         let wanted = uris(&settings);
         if wanted != uris(&old) {
@@ -64,6 +65,9 @@ impl Owner {
                 tokio::spawn(delivery.stop());
             }
             self.delivery = Delivery::start(&settings.otlp, self.client.clone());
+        }
+        if settings.tell != old.tell {
+            self.teller.set(&settings.tell, &self.page);
         }
         self.state.apply(&settings, SystemTime::now());
         if settings.targets != old.targets {

@@ -280,6 +280,39 @@ pub const STORE_SET_ASIDE: Metric = metric(
     "Files of the data folder that were damaged or of another version, and were set aside under another name.",
 );
 
+/// Requests that tell of incidents, by outcome.
+pub const NOTIFICATIONS: Metric = metric(
+    "outrigger.notifications",
+    "outrigger_notifications_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::DESTINATION, label::OUTCOME],
+    Agent,
+    "Requests that told of incidents, by destination (alertmanager, webhook, slack) and outcome (success or failure).",
+);
+
+/// Changes of incidents that were not told.
+pub const NOTIFICATIONS_DROPPED: Metric = metric(
+    "outrigger.notifications.dropped",
+    "outrigger_notifications_dropped_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::DESTINATION, label::REASON],
+    Agent,
+    "Changes of incidents that were not told, by destination and reason (rejected, expired, forgotten).",
+);
+
+/// Changes of incidents that wait.
+pub const NOTIFICATIONS_PENDING: Metric = metric(
+    "outrigger.notifications.pending",
+    "outrigger_notifications_pending",
+    Kind::Gauge,
+    Unit::One,
+    &[label::DESTINATION],
+    Agent,
+    "Changes of incidents that no destination of this kind has accepted yet.",
+);
+
 /// OTLP pushes by outcome.
 pub const OTLP_EXPORTS: Metric = metric(
     "outrigger.otlp.exports",
@@ -330,6 +363,9 @@ pub const ALL: &[Metric] = &[
     STORE_WRITES,
     STORE_SIZE,
     STORE_SET_ASIDE,
+    NOTIFICATIONS,
+    NOTIFICATIONS_DROPPED,
+    NOTIFICATIONS_PENDING,
     OTLP_EXPORTS,
     OTLP_DROPPED,
 ];

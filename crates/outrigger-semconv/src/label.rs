@@ -107,6 +107,8 @@ pub const COLLECTOR: &str = "collector";
 pub const VERSION: &str = "version";
 /// What an incident or a verdict is about: `latency` or `errors`.
 pub const SIGNAL: &str = "signal";
+/// Who is told of incidents: `alertmanager`, `webhook`, `slack`.
+pub const DESTINATION: &str = "destination";
 /// A reason out of a closed set that the metric's help names.
 pub const REASON: &str = "reason";
 /// The service's name, from `OTEL_SERVICE_NAME` or the program's name.
@@ -164,6 +166,7 @@ pub const ALL: &[&str] = &[
     COLLECTOR,
     VERSION,
     SIGNAL,
+    DESTINATION,
     REASON,
     SERVICE_NAME,
     SERVICE_VERSION,

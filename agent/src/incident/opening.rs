@@ -1,0 +1,74 @@
+//! An incident as it is told to others: what it is called, how grave it is, what it looks like.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Incident;
+use crate::watch::Signal;
+
+/// From this share of affected requests on, an incident is critical.
+const CRITICAL_SHARE: f64 = 0.2;
+
+/// The suspect and how grave it was when an incident was first told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Opening {
+    pub(crate) method: String,
+    pub(crate) route: String,
+    pub(crate) signal: Signal,
+    pub(crate) severity: Severity,
+}
+
+/// How grave an incident is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Severity {
+    /// Less than a fifth of the suspect's requests were affected.
+    Warning,
+    /// A fifth of them or more.
+    Critical,
+}
+
+impl Severity {
+    /// The value of an alert's `severity` label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Incident {
+    pub(crate) fn is_open(&self) -> bool {
+        self.resolved_at.is_none()
+    }
+
+    pub(crate) fn began_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    pub(crate) fn ended_at(&self) -> Option<SystemTime> {
+        self.resolved_at
+    }
+
+    /// The suspect as it stands now.
+    pub(crate) fn opening(&self) -> Opening {
+        let suspect = self.routes.first();
+        let total = suspect.map(|route| route.total()).unwrap_or_default();
+        let is_critical = total.affected as f64 >= CRITICAL_SHARE * total.requests as f64;
+        Opening {
+            method: suspect.map(|route| route.key.method.clone()).unwrap_or_default(),
+            route: suspect.map(|route| route.key.route.clone()).unwrap_or_default(),
+            signal: suspect.map_or(Signal::Latency, |route| route.signal),
+            severity: if is_critical { Severity::Critical } else { Severity::Warning },
+        }
+    }
+
+    /// What a reader would notice: the suspect, how many routes are affected, and whether the target answers.
+    pub(crate) fn face(&self) -> String {
+        let Opening { method, route, signal, .. } = self.opening();
+        let silent = if self.silent_since.is_some() { ", silent" } else { "" };
+        format!("{method} {route} {}, {} routes{silent}", signal.as_str(), self.routes.len())
+    }
+}

@@ -1,0 +1,294 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::UNIX_EPOCH;
+
+use outrigger_detect::{LatencyShift, Phase, Quantiles, Shift, Verdict};
+use proptest::prelude::*;
+
+use super::event::Turn;
+use super::*;
+use crate::derive::RouteKey;
+use crate::incident::{Finding, IncidentSettings};
+use crate::watch::Signal;
+
+const TARGET: &str = "127.0.0.1:9464";
+
+fn settings() -> TellSettings {
+    TellSettings {
+        alertmanager: vec!["http://a:9093/api/v2/alerts".parse().unwrap()],
+        webhook: Some("https://b/hook".parse().unwrap()),
+        slack: Some("https://c/services/x".parse().unwrap()),
+        ..TellSettings::default()
+    }
+}
+
+fn slow() -> Verdict {
+    let calm = Quantiles { p50: 0.01, p95: 0.05, p99: 0.1 };
+    let shift = LatencyShift {
+        onset_seconds_ago: 4.0,
+        before: calm,
+        during: Quantiles { p99: 0.6, ..calm },
+        bound: 0.25,
+        share_before: 0.01,
+        share_during: 0.3,
+        requests: 10,
+        affected: 3,
+        added_seconds: 1.0,
+    };
+    Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Latency(shift)), ended: None }
+}
+
+const CALM: Verdict = Verdict { phase: Phase::Calm, score: 0.0, shift: None, ended: None };
+
+/// An agent that tells, its disk, and what its destinations received.
+struct World {
+    incidents: Incidents,
+    teller: Teller,
+    disk: Vec<String>,
+    now: SystemTime,
+    /// Every attempt: destination, incident, change.
+    seen: Vec<(Channel, String, Event)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let incidents = Incidents::restore(&IncidentSettings::default(), Vec::new(), now, |_| true);
+        let teller = Teller::new(&settings(), "http://127.0.0.1:9465");
+        Self { incidents, teller, disk: Vec::new(), now, seen: Vec::new() }
+    }
+
+    /// A page on which so many routes are slow.
+    fn page(&mut self, seconds: u64, slow_routes: usize) {
+        self.now += Duration::from_secs(seconds);
+        let keys: Vec<_> =
+            ["/a", "/b", "/c"].iter().map(|route| RouteKey { method: "GET".into(), route: (*route).into() }).collect();
+        let (slow, calm) = (slow(), CALM);
+        let verdict = |index| if index < slow_routes { &slow } else { &calm };
+        let findings: Vec<_> = keys
+            .iter()
+            .enumerate()
+            .map(|(index, key)| Finding { key, signal: Signal::Latency, verdict: verdict(index) })
+            .collect();
+        self.incidents.update(TARGET, self.now, &findings);
+        self.teller.prepare(&mut self.incidents, self.now);
+    }
+
+    fn save(&mut self) {
+        self.disk = self.incidents.all_mut().map(|incident| serde_json::to_string(incident).unwrap()).collect();
+        for incident in self.incidents.all_mut() {
+            let stand = incident.stand();
+            incident.saved_at(stand);
+        }
+    }
+
+    /// Another agent goes on with what is on disk.
+    fn crash(&mut self) {
+        let kept = self.disk.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
+        self.incidents = Incidents::restore(&IncidentSettings::default(), kept, self.now, |_| true);
+        self.teller = Teller::new(&settings(), "http://127.0.0.1:9465");
+    }
+
+    /// One attempt at each destination.
+    fn attempt(&mut self, is_taken: bool) -> usize {
+        self.teller.health.channels.iter_mut().for_each(|health| health.pending = 0);
+        let destinations = std::mem::take(&mut self.teller.destinations);
+        let due: Vec<_> = destinations
+            .iter()
+            .map(|at| (at.channel, at.key.clone(), self.teller.due(at, &mut self.incidents, true)))
+            .collect();
+        self.teller.destinations = destinations;
+        let mut attempts = 0;
+        for (channel, destination, events) in due.into_iter().filter(|(.., events)| !events.is_empty()) {
+            attempts += 1;
+            self.seen.extend(events.iter().map(|(id, event)| (channel, id.clone(), *event)));
+            let later = Outcome::Later { reason: String::new(), after: None };
+            let outcome = if is_taken { Outcome::Taken } else { later };
+            self.teller.take(Sent { destination, events, outcome }, &mut self.incidents);
+        }
+        attempts
+    }
+
+    /// The beginnings and ends that a destination saw of each incident.
+    fn changes(&self, channel: Channel) -> BTreeMap<String, BTreeMap<u32, BTreeSet<String>>> {
+        let mut changes: BTreeMap<String, BTreeMap<u32, BTreeSet<String>>> = BTreeMap::new();
+        let seen = self.seen.iter().filter(|(at, _, event)| *at == channel && event.turn != Turn::Updated);
+        for (_, id, event) in seen {
+            changes.entry(id.clone()).or_default().entry(event.sequence).or_default().insert(event.key(id));
+        }
+        changes
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Page { seconds: u64, slow_routes: usize },
+    Save,
+    Attempt { is_taken: bool },
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (1..400_u64, 0..=3_usize).prop_map(|(seconds, slow_routes)| Step::Page { seconds, slow_routes }),
+        2 => Just(Step::Save),
+        3 => any::<bool>().prop_map(|is_taken| Step::Attempt { is_taken }),
+        1 => Just(Step::Crash),
+    ]
+}
+
+proptest! {
+    /// Whatever fails and whenever the agent dies: each change of an incident that was not lost with it reaches each
+    /// webhook under one key, and nothing is told that the next agent does not know.
+    #[test]
+    fn one_change_has_one_key_and_arrives(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut world = World::new();
+        for step in steps {
+            match step {
+                Step::Page { seconds, slow_routes } => world.page(seconds, slow_routes),
+                Step::Save => world.save(),
+                Step::Attempt { is_taken } => drop(world.attempt(is_taken)),
+                Step::Crash => world.crash(),
+            }
+        }
+        world.page(1, 0);
+        world.save();
+        let mut rounds = 0;
+        while world.attempt(true) > 0 {
+            rounds += 1;
+            prop_assert!(rounds < 1000, "it never ends");
+        }
+        for channel in [Channel::Webhook, Channel::Slack] {
+            let changes = world.changes(channel);
+            let stand = |incident: &mut Incident| (incident.id.clone(), incident.sequence);
+            let known: Vec<_> = world.incidents.all_mut().map(stand).collect();
+            prop_assert_eq!(changes.len(), known.len());
+            for (id, sequence) in known {
+                let told: Vec<_> = changes[&id].iter().map(|(sequence, keys)| (*sequence, keys.len())).collect();
+                let expected: Vec<_> = (1..=sequence).map(|number| (number, 1)).collect();
+                prop_assert_eq!(&told, &expected, "{:?} {}", channel, id);
+                let keys: Vec<_> = changes[&id].values().flatten().cloned().collect();
+                for (index, key) in keys.iter().enumerate() {
+                    let state = match index { 0 => "opened", odd if odd % 2 == 1 => "resolved", _ => "reopened" };
+                    prop_assert_eq!(key, &format!("{id}/{state}/{}", index + 1));
+                }
+            }
+        }
+        prop_assert_eq!(world.teller.health().channels.map(|health| health.pending), [0; 3]);
+    }
+
+    /// Alertmanager sees one label set from the beginning of an incident to its end, and an end after each beginning.
+    #[test]
+    fn an_alert_keeps_its_labels(steps in proptest::collection::vec((1..400_u64, 1..=3_usize, any::<bool>()), 1..30)) {
+        let mut world = World::new();
+        let mut labels = BTreeSet::new();
+        for (seconds, slow_routes, is_restarted) in steps {
+            world.page(seconds, slow_routes);
+            world.save();
+            world.attempt(true);
+            labels.extend(world.incidents.all_mut().map(|incident| alert::labels(incident)));
+            if is_restarted {
+                world.crash();
+            }
+        }
+        world.page(1, 0);
+        world.save();
+        world.attempt(true);
+        labels.extend(world.incidents.all_mut().map(|incident| alert::labels(incident)));
+        prop_assert_eq!(labels.len(), 1);
+        let seen = world.seen.iter().filter(|seen| seen.0 == Channel::Alertmanager);
+        let turns: Vec<_> = seen.map(|seen| seen.2.turn).collect();
+        prop_assert_eq!(turns.last(), Some(&Turn::Resolved));
+        prop_assert_eq!(turns.iter().filter(|turn| **turn == Turn::Resolved).count(), 1);
+    }
+}
+
+#[test]
+fn updates_are_told_at_a_bounded_rate_and_only_when_there_is_something_new() {
+    let mut world = World::new();
+    let updates = |world: &World| {
+        let of = |seen: &&(Channel, String, Event)| seen.0 == Channel::Webhook && seen.2.turn == Turn::Updated;
+        world.seen.iter().filter(of).count()
+    };
+    for second in 0..900 {
+        // It looks different at each page, and then no more.
+        world.page(1, if second < 600 { 1 + second % 3 } else { 3 });
+        world.save();
+        world.attempt(true);
+    }
+    assert!((1..=2).contains(&updates(&world)), "{}", updates(&world));
+    assert_eq!(world.changes(Channel::Webhook).len(), 1);
+}
+
+#[test]
+fn what_nobody_takes_for_a_day_is_dropped_and_counted() {
+    let mut world = World::new();
+    world.page(1, 1);
+    world.page(1, 0);
+    world.save();
+    world.attempt(false);
+    let expire = |world: &mut World| {
+        let destinations = std::mem::take(&mut world.teller.destinations);
+        for destination in &destinations {
+            world.teller.expire(destination, &mut world.incidents, world.now);
+        }
+        world.teller.destinations = destinations;
+        world.teller.health().channels.map(|health| health.expired)
+    };
+    world.now += GIVE_UP;
+    assert_eq!(expire(&mut world), [0; 3]);
+    world.now += Duration::from_secs(2);
+    assert_eq!(expire(&mut world), [2, 2, 2], "a beginning and an end each");
+    assert_eq!(world.attempt(true), 0);
+}
+
+#[test]
+fn incidents_that_are_forgotten_untold_are_counted() {
+    let mut world = World::new();
+    let keep_one = IncidentSettings { keep: 1, ..IncidentSettings::default() };
+    for _ in 0..2 {
+        world.page(1000, 1);
+        world.page(1, 0);
+    }
+    world.incidents.set(&keep_one, world.now);
+    world.teller.prepare(&mut world.incidents, world.now);
+    assert_eq!(world.teller.health().channels.map(|health| health.forgotten), [1; 3]);
+}
+
+#[test]
+fn what_ended_before_anybody_was_to_be_told_is_not_told() {
+    let mut world = World::new();
+    world.teller.set(&TellSettings::default(), "");
+    world.page(1, 1);
+    world.page(1, 0);
+    world.teller.set(&settings(), "");
+    world.page(1000, 0);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+}
+
+#[test]
+fn what_is_wrong_with_a_message_is_final_and_all_else_is_tried_again() {
+    use destination::judge;
+    use http::StatusCode;
+    assert_eq!(judge(StatusCode::NO_CONTENT, None), Outcome::Taken);
+    for status in [400, 413, 415, 422] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert!(matches!(judge(status, None), Outcome::Refused(_)), "{status}");
+    }
+    let after = Some(Duration::from_secs(7));
+    for status in [301, 401, 403, 404, 408, 429, 500, 503] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert!(matches!(judge(status, after), Outcome::Later { after: Some(_), .. }), "{status}");
+    }
+}
+
+/// Case 2 of RFC 4231.
+#[test]
+fn a_signature_is_hmac_sha256() {
+    let secret = Secret::new("Jefe").unwrap();
+    let digits = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+    assert_eq!(message::sign(&secret, b"what do ya want for nothing?"), format!("sha256={digits}"));
+}
