@@ -193,8 +193,9 @@ impl Evidence {
             return None;
         }
         self.cost = cost;
+        let statement = self.usual.statement(&self.keys);
         let parts: Vec<_> = (0..self.keys.len())
-            .filter_map(|id| Some((id, self.usual.part(self.keys.get(id)?, id, during)?)))
+            .filter_map(|id| Some((id, self.usual.part(self.keys.get(id)?, id, during, statement)?)))
             .collect();
         let since_restart = self.restarted_at.and_then(|restart| trouble.onset.duration_since(restart).ok());
         // What is measured is measured for all routes together, so it is held against what all of them lost.

@@ -136,6 +136,9 @@ fn each_kind_of_trouble_is_named_with_what_is_the_matter() {
     assert_eq!(Service::first(slow, 10.0), (CauseKind::SlowQuery, select()));
     let many = Second { statements: 400.0, statement_seconds: 0.8, use_seconds: 0.85, ..CALM };
     assert_eq!(Service::first(many, 8.0), (CauseKind::NPlusOne, select()));
+    // A few statements more, and slow ones.
+    let few = Second { statements: 24.0, statement_seconds: 1.04, use_seconds: 1.05, ..CALM };
+    assert_eq!(Service::first(few, 10.0), (CauseKind::SlowQuery, select()));
     let starved = Second { wait_seconds: 2.0, use_seconds: 3.0, ..CALM };
     assert_eq!(Service::first(starved, 50.0), (CauseKind::ConnectionPool, Some("shop".to_owned())));
     let flushed =

@@ -103,8 +103,16 @@ impl Usual {
         Contrast { calls: (then.calls / self.requests, now.calls / during.requests), seconds: (each(then), each(now)) }
     }
 
-    /// What a part added beyond what as many requests usually need.
-    pub(super) fn part(&self, key: &Key, id: usize, during: &Sums) -> Option<Part> {
+    /// How long a statement of the database usually takes, whichever it is.
+    pub(super) fn statement(&self, keys: &[Key]) -> f64 {
+        let mut all = Amount::default();
+        let of = keys.iter().zip(&self.of).filter(|(key, _)| key.kind == PartKind::Database);
+        of.for_each(|(_, of)| all.add(&of.sums));
+        if all.calls > 0.0 { all.seconds / all.calls } else { 0.0 }
+    }
+
+    /// What a part added beyond what as many requests usually need. `statement` is what a statement usually takes.
+    pub(super) fn part(&self, key: &Key, id: usize, during: &Sums, statement: f64) -> Option<Part> {
         let (of, now) = (self.of(id), during.amount(id));
         let requests = during.requests;
         let mean = of.sums.seconds / self.requests;
@@ -118,7 +126,12 @@ impl Usual {
             PartKind::Pool => (0.0, now.seconds - mean * requests),
             PartKind::Database | PartKind::CacheLoad | PartKind::Downstream => {
                 // Without the additional calls none of their time would be spent, however slow they are for being many.
-                let by_calls = (contrast.calls.1 - contrast.calls.0) * requests * contrast.seconds.1;
+                // But a few additional statements that are slow are no flood of them.
+                let each = match key.kind {
+                    PartKind::Database => contrast.seconds.1.min(statement.max(contrast.seconds.0)),
+                    _ => contrast.seconds.1,
+                };
+                let by_calls = (contrast.calls.1 - contrast.calls.0) * requests * each;
                 (by_calls, now.seconds - mean * requests - by_calls)
             }
         };
