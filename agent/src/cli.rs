@@ -49,6 +49,7 @@ Examples:
   outrigger run                                   scrape 127.0.0.1:9464, serve http://127.0.0.1:9465
   outrigger run --target 127.0.0.1:8080/stats     scrape another page
   outrigger run --otlp-endpoint http://collector:4318
+  outrigger run --tell-alertmanager http://127.0.0.1:9093
   outrigger check outrigger.toml                  is this file right, and what does it mean?
   outrigger detect hist < route.csv               what would have been flagged?
 

@@ -26,6 +26,7 @@ use crate::watch::Signal;
 pub(crate) use cause::{Cause, Evidence, Trouble};
 pub(crate) use kept::is_id;
 pub(crate) use opening::Opening;
+pub use opening::Severity;
 pub(crate) use record::{Incident, Mark};
 pub(crate) use view::{IncidentView, IncidentsView};
 

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! collect (scrape, host, process) -> series -> derive -> watch -> incident -> export (/metrics, OTLP, page)
+//!                                                              `-> tell (Alertmanager, webhooks)
 //! ```
 //!
 //! The library exists for its tests and for those who embed the agent; most use the program `outrigger`. Embedding takes
@@ -49,6 +50,6 @@ mod watch;
 pub use collect::scrape::Address;
 pub use config::{ConfigError, Settings};
 pub use export::otlp::OtlpSettings;
-pub use incident::IncidentSettings;
+pub use incident::{IncidentSettings, Severity};
 pub use run::{Agent, StartError};
 pub use tell::{Secret, TellSettings};

@@ -145,7 +145,7 @@ impl Teller {
         let keys: Vec<_> = self.destinations.iter().map(|destination| destination.key.as_str()).collect();
         let mut is_news = false;
         for incident in incidents.all_mut() {
-            is_news |= incident.is_open() && incident.enrol(&keys, now, self.settings.update_interval);
+            is_news |= incident.is_open() && incident.enrol(&keys, now, &self.settings);
         }
         is_news
     }

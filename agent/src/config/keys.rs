@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use super::value::{Value, format_bytes, format_duration};
 use super::{Env, Settings, range};
 use crate::collect::scrape::Address;
+use crate::incident::Severity;
 use crate::tell::{Secret, origin, secret_from};
 
 /// One key.
@@ -209,6 +210,17 @@ pub(crate) const KEYS: &[Key] = &[
             Ok(())
         },
         show: |settings| quote(&settings.tell.slack.as_ref().map(origin).unwrap_or_default()),
+    },
+    Key {
+        name: "tell.min_severity",
+        help: "how grave an incident has to be to be told: warning or critical",
+        set: |settings, value| {
+            let text = value.text()?;
+            let found = Severity::ALL.into_iter().find(|severity| severity.as_str() == text);
+            settings.tell.min_severity = found.ok_or_else(|| format!("`{text}` is neither warning nor critical"))?;
+            Ok(())
+        },
+        show: |settings| quote(settings.tell.min_severity.as_str()),
     },
     Key {
         name: "tell.page_url",

@@ -19,10 +19,10 @@ pub(crate) struct Opening {
     pub(crate) severity: Severity,
 }
 
-/// How grave an incident is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How grave an incident is, by its suspect: the route that cost its callers most time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Severity {
+pub enum Severity {
     /// Less than a fifth of the suspect's requests were affected.
     Warning,
     /// A fifth of them or more.
@@ -30,6 +30,8 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
+    pub(crate) const ALL: [Self; 2] = [Self::Warning, Self::Critical];
+
     /// The value of an alert's `severity` label.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

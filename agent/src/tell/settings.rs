@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::incident::Severity;
+
 /// Whom incidents are told, and how.
 #[derive(Clone, PartialEq)]
 pub struct TellSettings {
@@ -19,6 +21,8 @@ pub struct TellSettings {
     pub webhook_secret: Option<Secret>,
     /// A Slack-compatible incoming webhook. Its address is its password and is never shown. Default: none.
     pub slack: Option<Uri>,
+    /// An incident is told once it is as grave as this. Default: [`Severity::Warning`], every one.
+    pub min_severity: Severity,
     /// Where people find the agent's page, for links. Default: `http://` and what the agent listens on.
     pub page_url: Option<Uri>,
     /// Time between two sendings of an alert that fires: 1 s to 1 h. Alertmanager takes it as resolved after four of them
@@ -37,6 +41,7 @@ impl Default for TellSettings {
             webhook: None,
             webhook_secret: None,
             slack: None,
+            min_severity: Severity::Warning,
             page_url: None,
             resend_interval: Duration::from_secs(60),
             update_interval: Duration::from_secs(300),
@@ -60,6 +65,7 @@ impl fmt::Debug for TellSettings {
             .field("webhook", &self.webhook.as_ref().map(shown))
             .field("webhook_secret", &self.webhook_secret)
             .field("slack", &self.slack.as_ref().map(shown))
+            .field("min_severity", &self.min_severity)
             .field("page_url", &self.page_url)
             .field("resend_interval", &self.resend_interval)
             .field("update_interval", &self.update_interval)

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::event::Turn;
 use super::*;
 use crate::derive::RouteKey;
-use crate::incident::{Finding, IncidentSettings};
+use crate::incident::{Finding, IncidentSettings, Severity};
 use crate::watch::Signal;
 
 const TARGET: &str = "127.0.0.1:9464";
@@ -21,7 +21,7 @@ fn settings() -> TellSettings {
     }
 }
 
-fn slow() -> Verdict {
+fn slow(affected: u64) -> Verdict {
     let calm = Quantiles { p50: 0.01, p95: 0.05, p99: 0.1 };
     let shift = LatencyShift {
         onset_seconds_ago: 4.0,
@@ -31,7 +31,7 @@ fn slow() -> Verdict {
         share_before: 0.01,
         share_during: 0.3,
         requests: 10,
-        affected: 3,
+        affected,
         added_seconds: 1.0,
     };
     Verdict { phase: Phase::Anomalous, score: 9.0, shift: Some(Shift::Latency(shift)), ended: None }
@@ -45,6 +45,8 @@ struct World {
     teller: Teller,
     disk: Vec<String>,
     now: SystemTime,
+    /// Of ten requests of a slow route.
+    affected: u64,
     /// Every attempt: destination, incident, change.
     seen: Vec<(Channel, String, Event)>,
 }
@@ -54,7 +56,7 @@ impl World {
         let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let incidents = Incidents::restore(&IncidentSettings::default(), Vec::new(), now, |_| true);
         let teller = Teller::new(&settings(), "http://127.0.0.1:9465");
-        Self { incidents, teller, disk: Vec::new(), now, seen: Vec::new() }
+        Self { incidents, teller, disk: Vec::new(), now, affected: 3, seen: Vec::new() }
     }
 
     /// A page on which so many routes are slow.
@@ -62,7 +64,7 @@ impl World {
         self.now += Duration::from_secs(seconds);
         let keys: Vec<_> =
             ["/a", "/b", "/c"].iter().map(|route| RouteKey { method: "GET".into(), route: (*route).into() }).collect();
-        let (slow, calm) = (slow(), CALM);
+        let (slow, calm) = (slow(self.affected), CALM);
         let verdict = |index| if index < slow_routes { &slow } else { &calm };
         let findings: Vec<_> = keys
             .iter()
@@ -267,6 +269,22 @@ fn what_ended_before_anybody_was_to_be_told_is_not_told() {
     world.page(1, 1);
     world.save();
     assert_eq!(world.attempt(true), 3);
+}
+
+#[test]
+fn an_incident_is_told_once_it_is_grave_enough() {
+    let mut world = World::new();
+    world.teller.set(&TellSettings { min_severity: Severity::Critical, ..settings() }, "");
+    world.affected = 1;
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+    world.affected = 2;
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+    let labels = world.incidents.all_mut().map(|incident| alert::labels(incident)).next().unwrap();
+    assert_eq!(labels["severity"], "critical");
 }
 
 #[test]

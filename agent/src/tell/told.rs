@@ -1,10 +1,11 @@
 //! What was told of an incident, kept with it in memory and on disk.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::TellSettings;
 use super::event::{Event, Turn};
 use crate::incident::{Incident, Opening};
 use crate::time;
@@ -62,10 +63,11 @@ impl Incident {
         self.told.saved >= Some(self.stand())
     }
 
-    /// Makes destinations wait for what it has to say from now on, and notes whether it looks different than when it was
+    /// Makes destinations wait for what it has to say from now on, if it is grave enough, and notes whether it looks different than when it was
     /// last told. True if anything came of it.
-    pub(super) fn enrol(&mut self, keys: &[&str], now: SystemTime, update_interval: Duration) -> bool {
-        if keys.is_empty() {
+    pub(super) fn enrol(&mut self, keys: &[&str], now: SystemTime, settings: &TellSettings) -> bool {
+        let is_told = self.told.opening.is_some();
+        if keys.is_empty() || !(is_told || self.opening().severity >= settings.min_severity) {
             return false;
         }
         let known = self.told.accepted.len();
@@ -78,12 +80,14 @@ impl Incident {
                 is_news = true;
             }
         }
-        if self.told.opening.is_none() {
+        if !is_told {
             self.told.opening = Some(self.opening());
             is_news = true;
         }
-        let is_due =
-            self.told.looked_at.is_none_or(|at| now.duration_since(at).is_ok_and(|age| age >= update_interval));
+        let is_due = self
+            .told
+            .looked_at
+            .is_none_or(|at| now.duration_since(at).is_ok_and(|age| age >= settings.update_interval));
         if is_due {
             let face = self.face();
             if self.told.looked_at.is_some() && face != self.told.face {
