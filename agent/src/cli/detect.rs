@@ -56,7 +56,7 @@ Reads CSV on stdin with the header `timestamp,value`, best a row a minute. `time
 a value that is absent or NaN is passed over.
 
 Writes `timestamp,score,alert` for each row and in their order, without a header: how unusual the value is for this
-series, and 1 where that is told. No row looks at a later one.";
+series (0 where the like was told of late), and 1 where that is told. No row looks at a later one.";
 
 const POINT_EXAMPLES: &str = "\
 Example:

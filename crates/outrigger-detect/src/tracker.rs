@@ -1,9 +1,9 @@
 //! The engine of the latency detector: is the share of requests above some bound higher than it uses to be?
 //!
-//! The bounds are those of the histogram. Six
-//! windows of different length are compared with the baseline after each interval; an anomaly opens when in one of them
-//! the excess is beyond chance (and beyond the route's own noise), large enough to matter, and spread over time. It closes
-//! when a recent stretch speaks for the baseline and against the share that opened it.
+//! The bounds are those of the histogram. Six windows of different length are compared with the baseline after each
+//! interval; an anomaly opens when in one of them the excess is beyond chance (and beyond the route's own noise), large
+//! enough to matter, and spread over time. It closes when a recent stretch speaks for the baseline and against the share
+//! that opened it.
 
 use serde::{Deserialize, Serialize};
 

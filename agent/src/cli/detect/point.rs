@@ -25,7 +25,7 @@ pub(super) fn run(input: impl Read, mut output: impl Write, words: &mut Words) -
             words.say(timestamp, format_args!("{unusual}"));
         }
         let alert = u8::from(verdict.alert);
-        writeln!(output, "{timestamp},{:.4},{alert}", verdict.score).map_err(DetectError::Output)?;
+        writeln!(output, "{timestamp},{:.4},{alert}", verdict.news()).map_err(DetectError::Output)?;
     }
 }
 

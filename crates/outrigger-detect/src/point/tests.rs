@@ -37,6 +37,10 @@ fn a_spike_a_drop_and_a_new_level_are_told_once_and_in_words() {
         let told = alerts(&during);
         assert!(during[0].alert && told.len() <= 2 && check(&told[0]), "{told:?}");
         assert!(told[0].to_string().contains(" from "), "{}", told[0]);
+        // What goes on is unusual still, but no news.
+        let held = during.iter().find(|verdict| verdict.unusual.is_some() && !verdict.alert);
+        assert!(held.is_some_and(|held| held.score > 0.0 && held.news() == 0.0), "{during:?}");
+        assert_eq!(during[0].news(), during[0].score);
     }
 }
 

@@ -19,6 +19,15 @@ pub struct PointVerdict {
     pub unusual: Option<Unusual>,
 }
 
+impl PointVerdict {
+    /// The score of what is to be told: 0 for what is unusual but was told of late. A threshold above that of the settings can
+    /// be held against it afterwards.
+    #[must_use]
+    pub fn news(&self) -> f64 {
+        if self.unusual.is_some() && !self.alert { 0.0 } else { self.score }
+    }
+}
+
 /// What is unusual about a value, in the series' own unit. `Display` says it in words.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
