@@ -132,10 +132,37 @@ impl LatencyDetector {
 /// How far the requests that moved across a bound moved: before and during, the quantile in the middle of those displaced.
 fn displacement(bounds: &[f64], baseline: &Baseline, window: &[u64], tail: usize) -> Option<(f64, f64)> {
     let share_during = *window.get(tail)? as f64 / *window.first()? as f64;
-    let middle = 1.0 - f64::midpoint(baseline.share(tail), share_during);
-    let before = tail_quantile(bounds, |tail| baseline.count(tail), middle);
-    let during = tail_quantile(bounds, |tail| window.get(tail).map_or(0.0, |count| *count as f64), middle);
+    let middle = f64::midpoint(baseline.share(tail), share_during);
+    let before = exceeded_by(bounds, |tail| baseline.count(tail), middle)?;
+    let during = exceeded_by(bounds, |tail| window.get(tail).map_or(0.0, |count| *count as f64), middle)?;
     Some((before, during))
+}
+
+/// The time that a share of the requests takes longer than, interpolated on its logarithm: where a bound lies on the flank
+/// of a distribution, most requests beyond it are just beyond, and a straight line would see them far off.
+fn exceeded_by(bounds: &[f64], tails: impl Fn(usize) -> f64, share: f64) -> Option<f64> {
+    let all = tails(0);
+    let at = |tail: usize| (tails(tail) / all).max(0.5 / all).min(1.0);
+    let bucket = (0..bounds.len()).find(|bucket| at(bucket + 1) <= share).unwrap_or(bounds.len());
+    // The first bucket begins somewhere, and the last ends somewhere: a factor of two is as good as any.
+    let lower = bucket.checked_sub(1).and_then(|below| bounds.get(below)).copied();
+    let upper = bounds.get(bucket).copied();
+    let (lower, upper) = match (lower, upper) {
+        (Some(lower), Some(upper)) => (lower, upper),
+        (Some(lower), None) => (lower, 2.0 * lower),
+        (None, Some(upper)) => (upper / 2.0, upper),
+        (None, None) => return None,
+    };
+    let (most, least) = (at(bucket), if bucket < bounds.len() { at(bucket + 1) } else { 0.5 / all });
+    let (most, least) = (most.max(share), least.min(share));
+    // Requests crowd towards the lower bound on a flank and lie evenly in a body: half of each.
+    let way = if most > least {
+        f64::midpoint((most / share).ln() / (most / least).ln(), (most - share) / (most - least))
+    } else {
+        1.0
+    };
+    let found = if lower > 0.0 { lower * (upper / lower).powf(way) } else { lower + (upper - lower) * way };
+    found.is_finite().then_some(found)
 }
 
 /// A quantile of tail counts; 0 where there is none.

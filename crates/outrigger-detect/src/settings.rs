@@ -58,7 +58,7 @@ pub struct LatencySettings {
     pub young_share: f64,
     /// The displaced requests must have become slower by at least this many seconds. Defaults to 0.01.
     pub min_shift_seconds: f64,
-    /// And by at least this share of what they took before. Defaults to 0.25.
+    /// And by at least this share of what they took before. Defaults to 0.3.
     pub min_shift_ratio: f64,
 }
 
@@ -72,7 +72,7 @@ impl Default for LatencySettings {
             min_share_seconds: 1.5,
             young_share: 0.08,
             min_shift_seconds: 0.01,
-            min_shift_ratio: 0.25,
+            min_shift_ratio: 0.3,
         }
     }
 }

@@ -16,6 +16,7 @@ struct Fed {
     seconds: f64,
     reset: bool,
     repeat: usize,
+    at: f64,
 }
 
 /// Intervals of plausible and of absurd content, repeated so that warm-ups end and anomalies open.
@@ -24,13 +25,14 @@ fn fed() -> impl Strategy<Value = Fed> {
     let seconds = prop_oneof![8 => 0.5..10.0, 1 => Just(0.0), 1 => any::<f64>()];
     let sum = prop_oneof![4 => 0.0..20.0, 1 => any::<f64>()];
     let reset = prop_oneof![20 => Just(false), 1 => Just(true)];
-    (proptest::collection::vec(count, 5), sum, seconds, reset, 1_usize..60)
-        .prop_map(|(delta, sum, seconds, reset, repeat)| Fed { delta, sum, seconds, reset, repeat })
+    let at = prop_oneof![8 => 0.0..200_000.0, 1 => Just(f64::NAN), 1 => any::<f64>()];
+    (proptest::collection::vec(count, 5), sum, seconds, reset, 1_usize..60, at)
+        .prop_map(|(delta, sum, seconds, reset, repeat, at)| Fed { delta, sum, seconds, reset, repeat, at })
 }
 
 fn observe(detector: &mut LatencyDetector, fed: &Fed) -> Verdict {
-    let Fed { delta, sum, seconds, reset, .. } = fed;
-    detector.observe(&Interval { at: f64::NAN, bounds: &BOUNDS, delta, sum: *sum, seconds: *seconds, reset: *reset })
+    let Fed { delta, sum, seconds, reset, at, .. } = fed;
+    detector.observe(&Interval { at: *at, bounds: &BOUNDS, delta, sum: *sum, seconds: *seconds, reset: *reset })
 }
 
 fn check(verdict: &Verdict) {
@@ -106,6 +108,61 @@ proptest! {
         prop_assert_eq!(whole.state(), resumed.state());
     }
 
+    /// Ten times the requests of the same shape: what was calm stays calm, and a fault of every third request is found.
+    #[test]
+    fn the_shape_decides_not_the_traffic(
+        shape in proptest::collection::vec(0_u64..40, 5),
+        times in prop_oneof![Just(1_u64), Just(10), Just(1000)],
+        seconds in prop_oneof![Just(1.0), Just(10.0), Just(60.0)],
+    ) {
+        let requests: u64 = shape.iter().sum();
+        prop_assume!(requests >= 10 && shape[4] * 3 < requests);
+        let mut slow = shape.clone();
+        slow[4] += requests / 2;
+        let mut detector = LatencyDetector::new(LatencySettings::default());
+        let mut alarms = |delta: &[u64], intervals: usize, times: u64| {
+            let delta: Vec<u64> = delta.iter().map(|count| count * times).collect();
+            let sum = delta.iter().sum::<u64>() as f64 * 0.05;
+            let fed = Fed { delta, sum, seconds, reset: false, repeat: 1, at: f64::NAN };
+            (0..intervals).any(|_| observe(&mut detector, &fed).phase == Phase::Anomalous)
+        };
+        prop_assert!(!alarms(&shape, 150, 1), "a steady shape alarms");
+        prop_assert!(!alarms(&shape, 150, times), "traffic alone alarms");
+        prop_assert!(alarms(&slow, 40, times), "the fault is not found");
+    }
+
+    /// Buckets that come, go or move under the same requests are no anomaly; nor are restarts and missed scrapes.
+    #[test]
+    fn a_change_of_the_counters_is_no_anomaly(
+        layouts in proptest::collection::vec((proptest::collection::btree_set(1_u32..2000, 1..15), 1_u64..6, any::<bool>()), 2..6),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut detector = LatencyDetector::new(LatencySettings::default());
+        for (bounds, missed, reset) in &layouts {
+            let bounds: Vec<f64> = bounds.iter().map(|bound| f64::from(*bound) / 1000.0).collect();
+            for interval in 0..120 {
+                let times = if interval % 17 == 0 { *missed } else { 1 };
+                let mut delta = vec![0; bounds.len() + 1];
+                let mut sum = 0.0;
+                for _ in 0..20 * times {
+                    let latency = 0.05 + 0.1 * rng.f64() * rng.f64();
+                    delta[bounds.partition_point(|bound| *bound < latency)] += 1;
+                    sum += latency;
+                }
+                let verdict = detector.observe(&Interval {
+                    at: f64::from(interval),
+                    bounds: &bounds,
+                    delta: &delta,
+                    sum,
+                    seconds: times as f64,
+                    reset: *reset && interval == 60,
+                });
+                prop_assert!(verdict.phase != Phase::Anomalous, "{:?}", verdict.shift.map(|shift| shift.to_string()));
+            }
+        }
+    }
+
     /// The quantile is where the distribution function, linear within each bucket, reaches `q`: found by bisection.
     #[test]
     fn quantiles_invert_the_distribution_function(
@@ -146,7 +203,8 @@ proptest! {
     fn a_damaged_state_is_refused_or_harmless(at in 0_usize..100_000, digit in 0_u8..10, fed in fed()) {
         let mut detector = LatencyDetector::new(LatencySettings::default());
         for _ in 0..80 {
-            observe(&mut detector, &Fed { delta: vec![5, 4, 1, 0, 0], sum: 0.5, seconds: 1.0, reset: false, repeat: 1 });
+            let delta = vec![5, 4, 1, 0, 0];
+            observe(&mut detector, &Fed { delta, sum: 0.5, seconds: 1.0, reset: false, repeat: 1, at: 0.0 });
         }
         let mut text = serde_json::to_string(&detector.state()).unwrap().into_bytes();
         let digits: Vec<usize> = (0..text.len()).filter(|at| text[*at].is_ascii_digit()).collect();
