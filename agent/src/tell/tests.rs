@@ -303,6 +303,27 @@ fn what_is_wrong_with_a_message_is_final_and_all_else_is_tried_again() {
     }
 }
 
+#[test]
+fn pauses_grow_to_a_bound_and_a_destination_may_ask_for_its_own() {
+    let mut world = World::new();
+    let destination = world.teller.destinations.first_mut().unwrap();
+    let due_in = |destination: &Destination, seconds| destination.is_due(Instant::now() + Duration::from_secs(seconds));
+    let later = |after| Outcome::Later { reason: "away".to_owned(), after };
+    assert!(due_in(destination, 0));
+    destination.note(&later(None));
+    assert!(!due_in(destination, 0) && due_in(destination, 1));
+    for _ in 0..100 {
+        destination.note(&later(None));
+    }
+    assert!(!due_in(destination, 140) && due_in(destination, 301), "half of five minutes to all of them");
+    for (asked, waited) in [(40, 40), (86_400, 300)] {
+        destination.note(&later(Some(Duration::from_secs(asked))));
+        assert!(!due_in(destination, waited - 5) && due_in(destination, waited + 1), "{asked}");
+    }
+    destination.note(&Outcome::Taken);
+    assert!(due_in(destination, 0));
+}
+
 /// Case 2 of RFC 4231.
 #[test]
 fn a_signature_is_hmac_sha256() {

@@ -106,8 +106,14 @@ fn an_incident_fires_once_and_is_resolved_once_whoever_restarts() {
     hook.wait_for(DEADLINE, "word of the beginning", |request| request.json()["event"] == "opened");
     assert_eq!(alertmanager.alerts().remove(0)["labels"], *labels);
 
-    // The target is back, and nothing is slow any more.
+    // The target is back, and nothing is slow any more; Alertmanager is away meanwhile.
+    alertmanager.stop();
     service.show(&shop(1_700_000_000, 1000, 0));
+    agent.wait("the end, waiting for Alertmanager", |agent| {
+        agent.value("outrigger_incident_open", &[]) == 0.0
+            && agent.value("outrigger_notifications_pending", &[("destination", "alertmanager")]) == 1.0
+    });
+    alertmanager.restart();
     receiver.wait_for(DEADLINE, "the end", |request| request.json()["status"] == "resolved");
     agent.wait("everybody knows", |agent| agent.value("outrigger_notifications_pending", &[]) == 0.0);
     assert_eq!(agent.process.stop(DEADLINE).and_then(|status| status.code()), Some(0));
