@@ -204,6 +204,12 @@ fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     let mut causes = named(&claims, symptoms.added_seconds);
     if causes.is_empty() && rules_out(parts) {
         let accounted: f64 = claims.iter().map(|(_, seconds, _)| seconds).sum();
+        // What swings too much to be believed may still be it.
+        let doubtful = |kind| {
+            let of = parts.iter().filter(|part| part.kind == kind);
+            of.map(|part| (part.by_calls + part.by_duration).max(0.0)).sum::<f64>()
+        };
+        let accounted = parts.iter().map(|part| doubtful(part.kind)).fold(accounted, f64::max);
         let waiting = (1.0 - accounted / symptoms.added_seconds).clamp(0.0, 1.0);
         // Many things that each account for a bit leave it unknown.
         if waiting >= 0.5 {
@@ -309,6 +315,8 @@ mod tests {
         let mut noisy = part(PartKind::Database, 0.0, 9.0);
         noisy.deviation = 1.0;
         assert_eq!(first(10.0, &[noisy]), None);
+        // Nor ruled out.
+        assert_eq!(first(10.0, &[noisy, part(PartKind::Cpu, 0.1, 0.0)]), None);
     }
 
     #[test]
