@@ -67,10 +67,12 @@ impl Incident {
         }
     }
 
-    /// What a reader would notice: the suspect, how many routes are affected, and whether the target answers.
+    /// What a reader would notice: the suspect, how many routes are affected, the likeliest cause, and whether the target
+    /// answers. It is compared and never shown.
     pub(crate) fn face(&self) -> String {
         let Opening { method, route, signal, .. } = self.opening();
         let silent = if self.silent_since.is_some() { ", silent" } else { "" };
-        format!("{method} {route} {}, {} routes{silent}", signal.as_str(), self.routes.len())
+        let cause = self.causes.first().map(|cause| (cause.cause, &cause.subject));
+        format!("{method} {route} {}, {} routes, {cause:?}{silent}", signal.as_str(), self.routes.len())
     }
 }

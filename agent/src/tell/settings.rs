@@ -28,7 +28,8 @@ pub struct TellSettings {
     /// Time between two sendings of an alert that fires: 1 s to 1 h. Alertmanager takes it as resolved after four of them
     /// without a word. Default: 1 min.
     pub resend_interval: Duration,
-    /// The least time between two updates of an open incident at the webhook: 1 s to 1 day. Default: 5 min.
+    /// The least time between two updates of an open incident at the webhook: 1 s to 1 day. An update comes when the
+    /// suspect, the number of routes or the likeliest cause changed. Default: 1 min.
     pub update_interval: Duration,
     /// How long one request may take. Default: 10 s.
     pub timeout: Duration,
@@ -44,7 +45,7 @@ impl Default for TellSettings {
             min_severity: Severity::Warning,
             page_url: None,
             resend_interval: Duration::from_secs(60),
-            update_interval: Duration::from_secs(300),
+            update_interval: Duration::from_secs(60),
             timeout: Duration::from_secs(10),
         }
     }
