@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use outrigger_detect::{Phase, StateError};
+use outrigger_semconv::label;
 use serde::{Deserialize, Serialize};
 
 use crate::collect::scrape::{Address, Page, Scrape, ScrapeError};
@@ -78,6 +79,13 @@ impl Target {
         let refused;
         (self.watches, refused) = Watches::restore(kept.watches, &self.routes);
         refused
+    }
+
+    /// What the service calls itself on its page, if it does.
+    pub(crate) fn service(&self) -> Option<String> {
+        let info = self.series.family("target_info").next()?;
+        let (_, name) = info.labels.iter().find(|(label, _)| **label == *label::SERVICE_NAME)?;
+        Some(name.to_string()).filter(|name| !name.is_empty())
     }
 
     /// The last page closed an interval, so that there are verdicts on it.

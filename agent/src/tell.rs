@@ -135,8 +135,13 @@ impl Teller {
     }
 
     /// Notes in the incidents what has to be told of them, to be called before they are written. True if one of them
-    /// changed by it and has to be written soon.
-    pub(crate) fn prepare(&mut self, incidents: &mut Incidents, now: SystemTime) -> bool {
+    /// changed by it and has to be written soon. `service_of` knows what the service at a target calls itself.
+    pub(crate) fn prepare(
+        &mut self,
+        incidents: &mut Incidents,
+        now: SystemTime,
+        service_of: impl Fn(&str) -> Option<String>,
+    ) -> bool {
         for key in incidents.take_untold() {
             if let Some(destination) = self.destinations.iter().find(|destination| destination.key == key) {
                 self.health.of(destination.channel).forgotten += 1;
@@ -145,7 +150,7 @@ impl Teller {
         let keys: Vec<_> = self.destinations.iter().map(|destination| destination.key.as_str()).collect();
         let mut is_news = false;
         for incident in incidents.all_mut() {
-            is_news |= incident.is_open() && incident.enrol(&keys, now, &self.settings);
+            is_news |= incident.is_open() && incident.enrol(&keys, now, &self.settings, &service_of);
         }
         is_news
     }

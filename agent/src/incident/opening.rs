@@ -13,6 +13,9 @@ const CRITICAL_SHARE: f64 = 0.2;
 /// The suspect and how grave it was when an incident was first told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Opening {
+    /// What the service calls itself, if it does.
+    #[serde(default)]
+    pub(crate) service: Option<String>,
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) signal: Signal,
@@ -60,6 +63,7 @@ impl Incident {
         let total = suspect.map(|route| route.total()).unwrap_or_default();
         let is_critical = total.affected as f64 >= CRITICAL_SHARE * total.requests as f64;
         Opening {
+            service: None,
             method: suspect.map(|route| route.key.method.clone()).unwrap_or_default(),
             route: suspect.map(|route| route.key.route.clone()).unwrap_or_default(),
             signal: suspect.map_or(Signal::Latency, |route| route.signal),

@@ -195,7 +195,9 @@ impl Owner {
     /// Tells what is new and on disk, and writes what is new.
     fn tell(&mut self) {
         let now = SystemTime::now();
-        self.state.has_news |= self.teller.prepare(&mut self.state.incidents, now);
+        let targets = &self.state.targets;
+        let service_of = |label: &str| targets.iter().find(|target| target.address.label() == label)?.service();
+        self.state.has_news |= self.teller.prepare(&mut self.state.incidents, now, service_of);
         self.write_if_due();
         let is_kept = self.store.health().up;
         self.teller.tell(&mut self.state.incidents, &self.client, now, is_kept);

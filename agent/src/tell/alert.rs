@@ -65,14 +65,16 @@ pub(super) fn body<'a>(
 /// The labels of an incident's alert: bounded, and the same from its beginning to its end.
 pub(super) fn labels(incident: &Incident) -> Labels {
     let opening = incident.told.opening.clone().unwrap_or_else(|| incident.opening());
-    BTreeMap::from([
+    let mut labels = BTreeMap::from([
         ("alertname", NAME.to_owned()),
         (label::TARGET, incident.target().to_owned()),
         (label::HTTP_REQUEST_METHOD, opening.method),
         (label::HTTP_ROUTE, opening.route),
         (label::SIGNAL, opening.signal.as_str().to_owned()),
         ("severity", opening.severity.as_str().to_owned()),
-    ])
+    ]);
+    labels.extend(opening.service.map(|service| (label::SERVICE_NAME, service)));
+    labels
 }
 
 /// Where a person finds the incident.

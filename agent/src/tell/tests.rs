@@ -47,6 +47,8 @@ struct World {
     now: SystemTime,
     /// Of ten requests of a slow route.
     affected: u64,
+    /// What the service calls itself.
+    service: Option<String>,
     /// Every attempt: destination, incident, change.
     seen: Vec<(Channel, String, Event)>,
 }
@@ -56,7 +58,15 @@ impl World {
         let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let incidents = Incidents::restore(&IncidentSettings::default(), Vec::new(), now, |_| true);
         let teller = Teller::new(&settings(), "http://127.0.0.1:9465");
-        Self { incidents, teller, disk: Vec::new(), now, affected: 3, seen: Vec::new() }
+        Self {
+            incidents,
+            teller,
+            disk: Vec::new(),
+            now,
+            affected: 3,
+            service: Some("shop".to_owned()),
+            seen: Vec::new(),
+        }
     }
 
     /// A page on which so many routes are slow.
@@ -72,7 +82,8 @@ impl World {
             .map(|(index, key)| Finding { key, signal: Signal::Latency, verdict: verdict(index) })
             .collect();
         self.incidents.update(TARGET, self.now, &findings);
-        self.teller.prepare(&mut self.incidents, self.now);
+        let service = self.service.clone();
+        self.teller.prepare(&mut self.incidents, self.now, |_| service.clone());
     }
 
     fn save(&mut self) {
@@ -190,6 +201,7 @@ proptest! {
             labels.extend(world.incidents.all_mut().map(|incident| alert::labels(incident)));
             if is_restarted {
                 world.crash();
+                world.service = None;
             }
         }
         world.page(1, 0);
@@ -260,7 +272,7 @@ fn incidents_that_are_forgotten_untold_are_counted() {
         world.page(1, 0);
     }
     world.incidents.set(&keep_one, world.now);
-    world.teller.prepare(&mut world.incidents, world.now);
+    world.teller.prepare(&mut world.incidents, world.now, |_| None);
     assert_eq!(world.teller.health().channels.map(|health| health.forgotten), [1; 3]);
 }
 
@@ -292,7 +304,7 @@ fn an_incident_is_told_once_it_is_grave_enough() {
     world.save();
     assert_eq!(world.attempt(true), 3);
     let labels = world.incidents.all_mut().map(|incident| alert::labels(incident)).next().unwrap();
-    assert_eq!(labels["severity"], "critical");
+    assert_eq!((labels["severity"].as_str(), labels["service_name"].as_str()), ("critical", "shop"));
 }
 
 #[test]
@@ -330,6 +342,25 @@ fn pauses_grow_to_a_bound_and_a_destination_may_ask_for_its_own() {
     }
     destination.note(&Outcome::Taken);
     assert!(due_in(destination, 0));
+}
+
+#[test]
+fn a_service_is_called_what_it_calls_itself() {
+    use crate::collect::scrape::{Page, Scrape};
+    use outrigger_exposition::Format;
+    for (page, name) in [
+        ("target_info{service_name=\"shop\"} 1\n", Some("shop")),
+        ("target_info{service_name=\"\"} 1\n", None),
+        ("target_info{service_version=\"1\"} 1\n", None),
+        ("up 1\n", None),
+    ] {
+        let settings = crate::config::Settings::default();
+        let mut target = crate::target::Target::new(TARGET.parse().unwrap(), &settings);
+        let bytes = format!("# TYPE target_info gauge\n{page}").into_bytes();
+        let page = Ok(Page { bytes, format: Format::Text, cut_samples: 0 });
+        target.absorb(&Scrape { started: Instant::now(), at: SystemTime::now(), took: Duration::ZERO, page });
+        assert_eq!(target.service().as_deref(), name);
+    }
 }
 
 /// Case 2 of RFC 4231.

@@ -65,7 +65,13 @@ impl Incident {
 
     /// Makes destinations wait for what it has to say from now on, if it is grave enough, and notes whether it looks different than when it was
     /// last told. True if anything came of it.
-    pub(super) fn enrol(&mut self, keys: &[&str], now: SystemTime, settings: &TellSettings) -> bool {
+    pub(super) fn enrol(
+        &mut self,
+        keys: &[&str],
+        now: SystemTime,
+        settings: &TellSettings,
+        service_of: impl Fn(&str) -> Option<String>,
+    ) -> bool {
         let is_told = self.told.opening.is_some();
         if keys.is_empty() || !(is_told || self.opening().severity >= settings.min_severity) {
             return false;
@@ -81,7 +87,7 @@ impl Incident {
             }
         }
         if !is_told {
-            self.told.opening = Some(self.opening());
+            self.told.opening = Some(Opening { service: service_of(self.target()), ..self.opening() });
             is_news = true;
         }
         let is_due = self
