@@ -99,6 +99,8 @@ const MIN_COVERAGE: f64 = 0.5;
 const LONG_SECONDS: f64 = 10.0;
 /// The most things that are told apart. Further ones of a kind are taken together.
 const MAX_KEYS: usize = 256;
+/// The most series whose stand is remembered.
+const MAX_LAST: usize = 20_000;
 /// A restart counts for an incident that begins no later than this.
 const RESTART_WITHIN: Duration = Duration::from_secs(300);
 /// The most causes that an incident carries.
@@ -109,7 +111,9 @@ impl Evidence {
     pub(crate) fn observe(&mut self, series: &SeriesTable, routes: &Routes, at: SystemTime) {
         let is_first = self.last.is_empty();
         self.seen_at = Some(at);
-        let restarted = series.restarted();
+        // Without a start time on the page, falling counters tell a restart.
+        let fell = || routes.iter().any(|(_, route)| route.last().is_some_and(|interval| interval.reset));
+        let restarted = series.restarted() || (series.interval().is_some() && fell());
         if restarted {
             self.restarted_at = Some(at);
         }
@@ -124,15 +128,30 @@ impl Evidence {
         }
         let mut amounts: HashMap<usize, Amount> = HashMap::new();
         let mut seen = HashMap::with_capacity(self.last.len());
+        // What a limit kept off the page before comes back with all that it has ever counted.
+        let was_hidden = !restarted && meter::families().any(|name| series.was_hidden(name));
         meter::read(series, |identity, key, totals| {
-            let before = self.last.get(&identity).copied().filter(|before| !restarted && !totals.fell_below(before));
-            let change = totals.since(before.unwrap_or_default());
+            let known = self.last.get(&identity).copied();
+            let before = known.filter(|before| !restarted && !totals.fell_below(before));
+            let change = match known {
+                None if was_hidden => Amount::default(),
+                _ => totals.since(before.unwrap_or_default()),
+            };
             seen.insert(identity, totals);
             if !is_first {
                 let id = intern(&mut self.keys, &mut self.index, key);
                 amounts.entry(id).or_default().add(&change);
             }
         });
+        // One that is away for a page counts from where it stood, unless its process is another one by now.
+        if !restarted {
+            for (identity, totals) in std::mem::take(&mut self.last) {
+                if seen.len() >= MAX_LAST {
+                    break;
+                }
+                seen.entry(identity).or_insert(totals);
+            }
+        }
         self.last = seen;
         if is_first || reading.seconds <= 0.0 {
             return;

@@ -72,6 +72,8 @@ impl Owner {
         if let Some(why) = state.restore(&settings, memory, SystemTime::now()) {
             store.set_state_aside(&why);
         }
+        // What was set aside or closed just now is nowhere on disk.
+        store.hurry();
         state.store = store.health();
         Self {
             client,

@@ -46,14 +46,17 @@ pub(super) async fn one(Shared(desk): Shared<Desk>, Path(id): Path<String>) -> R
     desk.ask(What::Incident { id }, JSON).await
 }
 
-/// Browsers send JSON to another site only if that site agrees, and this one does not answer such questions: no page that
-/// somebody visits can mark anything.
+/// Browsers send JSON to another site only if that site agrees, and this one does not answer such questions. They name the
+/// page's origin with what they send to its own site too, so that a name that was bound to this address later is refused.
 pub(super) async fn mark(
     Shared(desk): Shared<Desk>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    if headers.contains_key(header::ORIGIN) {
+        return bad(StatusCode::FORBIDDEN, "marks are not taken from pages in a browser; use curl");
+    }
     if !is_id(&id) {
         return no_id();
     }

@@ -52,11 +52,13 @@ impl Interval<'_> {
         let last = self.bounds.last().copied().unwrap_or(0.0);
         let lower = std::iter::once(0.0).chain(self.bounds.iter().copied());
         let upper = self.bounds.iter().copied().chain(std::iter::once(last));
-        lower
+        let estimate: f64 = lower
             .zip(upper)
             .zip(self.delta)
             .map(|((low, high), count)| *count as f64 * f64::midpoint(low, high).max(0.0))
-            .sum()
+            .sum();
+        // Any bounds may come in, and what is kept has to stay a number.
+        estimate.min(self.requests() as f64 * LONGEST)
     }
 }
 

@@ -43,8 +43,33 @@ impl Totals {
 
     pub(super) fn since(&self, before: Self) -> Amount {
         let (now, then) = (self.0, before.0);
-        Amount { calls: now.calls - then.calls, seconds: now.seconds - then.seconds, failed: now.failed - then.failed }
+        // A page may say anything, and what is no number would stay in every sum.
+        let change = |now: f64, then: f64| Some(now - then).filter(|change| change.is_finite()).unwrap_or(0.0);
+        Amount {
+            calls: change(now.calls, then.calls),
+            seconds: change(now.seconds, then.seconds),
+            failed: change(now.failed, then.failed),
+        }
     }
+}
+
+/// The families that are read here, in all their spellings.
+pub(super) fn families() -> impl Iterator<Item = &'static str> {
+    let metrics = [
+        &db::CLIENT_OPERATION_DURATION,
+        &db::CLIENT_CONNECTION_WAIT_TIME,
+        &db::CLIENT_CONNECTION_USE_TIME,
+        &db::CLIENT_CONNECTION_TIMEOUTS,
+        &cache::LOAD_DURATION,
+        &http::CLIENT_REQUEST_DURATION,
+        &runtime::SCHEDULING_DELAY,
+        &process::CPU_SECONDS,
+        &process::CPU_TIME,
+        &resilience::RETRIES,
+        &resilience::TIMEOUTS,
+        &resilience::BREAKER_CALLS,
+    ];
+    metrics.into_iter().flat_map(|metric| [Some(metric.name), metric.name.strip_suffix("_total")]).flatten()
 }
 
 /// Hands out every series that tells something, with its identity.
@@ -104,9 +129,10 @@ fn counter<'a>(series: &'a SeriesTable, name: &str) -> impl Iterator<Item = &'a 
 pub(super) fn hold(keys: &[Key], amounts: &mut HashMap<usize, Amount>) {
     let of = |kind| keys.iter().enumerate().filter(move |(_, key)| key.kind == kind).map(|(id, _)| id);
     let statements: f64 = of(PartKind::Database).filter_map(|id| amounts.get(&id)).map(|amount| amount.seconds).sum();
-    let mut pools = of(PartKind::Pool);
-    if let (Some(pool), None) = (pools.next(), pools.next()) {
-        amounts.entry(pool).or_default().seconds -= statements;
+    // One that is no longer on the page, under another name before a deploy, uses nothing.
+    let pools: Vec<_> = of(PartKind::Pool).filter(|id| amounts.contains_key(id)).collect();
+    if let [pool] = pools.as_slice() {
+        amounts.entry(*pool).or_default().seconds -= statements;
     }
 }
 

@@ -42,6 +42,8 @@ struct Service {
     began: Instant,
     second: u64,
     totals: [f64; 9],
+    /// A family that is not on the page.
+    away: &'static str,
 }
 
 impl Service {
@@ -53,6 +55,7 @@ impl Service {
             began: Instant::now(),
             second: 0,
             totals: [0.0; 9],
+            away: "",
         }
     }
 
@@ -92,6 +95,9 @@ impl Service {
             let [requests, statements, statement_seconds, wait, used, loads, load_seconds, cpu, timeouts] = self.totals;
             let mut text = String::new();
             let mut histogram = |name: &str, labels: &str, count: f64, sum: f64| {
+                if name == self.away {
+                    return;
+                }
                 let bucket = format!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
                 writeln!(
                     text,
@@ -127,6 +133,33 @@ impl Service {
         let causes = Self::causes(doing, added_seconds, 0.0);
         causes.first().map(|cause| (cause.cause, cause.subject.clone())).unwrap()
     }
+}
+
+#[test]
+fn statements_that_were_off_the_page_count_from_where_they_stood() {
+    let mut service = Service::new();
+    service.serve(60, CALM);
+    let onset = service.now();
+    service.away = "db_client_operation_duration_seconds";
+    service.serve(1, CALM);
+    service.away = "";
+    service.serve(9, Second { cpu: 0.9, ..CALM });
+    let causes = service.evidence.explain(&Trouble { onset, added_seconds: 8.0, failed: 0.0 }).unwrap();
+    assert_eq!(causes.iter().map(|cause| cause.cause).collect::<Vec<_>>(), [CauseKind::Cpu], "{causes:?}");
+}
+
+#[test]
+fn a_sum_that_is_no_number_is_not_kept() {
+    let mut service = Service::new();
+    service.serve(60, CALM);
+    let statements = std::mem::replace(&mut service.totals[2], f64::NAN);
+    service.serve(1, CALM);
+    service.totals[2] = statements;
+    service.serve(60, CALM);
+    let onset = service.now();
+    service.serve(10, Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM });
+    let causes = service.evidence.explain(&Trouble { onset, added_seconds: 10.0, failed: 0.0 }).unwrap();
+    assert_eq!(causes.first().map(|cause| cause.cause), Some(CauseKind::SlowQuery), "{causes:?}");
 }
 
 #[test]

@@ -117,7 +117,9 @@ impl Usual {
         let requests = during.requests;
         let mean = of.sums.seconds / self.requests;
         let contrast = self.contrast(id, during);
-        let failed = now.failed - of.sums.failed / self.requests * requests;
+        // What fails anyway swings by about the root of its number.
+        let expected = (of.sums.failed / self.requests * requests).max(0.0);
+        let failed = Some(now.failed - expected).filter(|failed| *failed > 3.0 * expected.sqrt()).unwrap_or(0.0);
         let (by_calls, by_duration) = match key.kind {
             // Samples of how late it runs: each request waits about so long at least once.
             PartKind::Runtime => (0.0, requests * (contrast.seconds.1 - contrast.seconds.0)),

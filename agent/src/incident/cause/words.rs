@@ -19,9 +19,7 @@ pub(super) fn evidence(kind: CauseKind, told: Option<&(&Key, Part, Contrast)>, s
         (CauseKind::Traffic, _) => format!("{:.1} times the usual requests per second", symptoms.traffic),
         (CauseKind::Deploy, _) => "the service was started anew shortly before".to_owned(),
         (CauseKind::Errors, _) => "requests fail, and nothing measured that they call fails more than usual".to_owned(),
-        (_, None) => "requests wait, and statements, connections, caches and CPU do not account for it: something \
-                      outside that is not measured"
-            .to_owned(),
+        (_, None) => "requests wait, and nothing that is measured accounts for it".to_owned(),
         (CauseKind::Cpu, Some((_, part, _))) => {
             format!(
                 "the process computes {:.0} s more than as many requests usually need; {}",

@@ -225,7 +225,8 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
     let of = |kind: PartKind, cause: CauseKind| -> Claim {
         let parts = || sound.iter().enumerate().filter(|(_, part)| part.kind == kind && part.failed > 0.0);
         let teller = parts().max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
-        (cause, parts().map(|(_, part)| part.failed).sum(), teller)
+        // One call may be counted by its client and again by what retries it: the largest of them, not their sum.
+        (cause, parts().map(|(_, part)| part.failed).fold(0.0, f64::max), teller)
     };
     let mut causes = named(
         &[
