@@ -228,12 +228,14 @@ impl Teller {
             }
         } else {
             let with_updates = destination.channel == Channel::Webhook;
-            // Oldest first; the changes of one incident in their order.
+            // Oldest first, the changes of one incident in their order. One that is never taken, such as a body that
+            // something in between rejects, holds up no other.
             for incident in incidents.all_mut().rev() {
                 let Some(event) = incident.next(&destination.key, with_updates) else { continue };
                 *pending += incident.untold(&destination.key, with_updates);
-                if due.is_empty() && (!is_kept || incident.is_saved()) {
-                    due.push((incident.id.clone(), event));
+                let is_behind = due.first().is_some_and(|(id, _)| Some(id) != destination.stuck.as_ref());
+                if !is_behind && (!is_kept || incident.is_saved()) {
+                    due = vec![(incident.id.clone(), event)];
                 }
             }
         }
@@ -262,6 +264,8 @@ impl Teller {
             return false;
         };
         destination.note(&outcome);
+        let is_later = matches!(outcome, Outcome::Later { .. });
+        destination.stuck = events.first().filter(|_| is_later).map(|(id, _)| id.clone());
         let health = self.health.of(destination.channel);
         *(if outcome == Outcome::Taken { &mut health.successes } else { &mut health.failures }) += 1;
         let is_over = match outcome {

@@ -29,6 +29,8 @@ pub(super) struct Destination {
     uri: Uri,
     /// A request is under way.
     pub(super) is_busy: bool,
+    /// The incident whose message was not taken last: others go before it.
+    pub(super) stuck: Option<String>,
     /// When it last took something.
     pub(super) sent: Option<Instant>,
     pause: Duration,
@@ -68,6 +70,7 @@ impl Destination {
             shown: origin(uri),
             uri: uri.clone(),
             is_busy: false,
+            stuck: None,
             sent: None,
             pause: FIRST_PAUSE,
             not_before: None,
