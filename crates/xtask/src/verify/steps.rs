@@ -20,7 +20,7 @@ const PUBLISHED: &[&str] = &[
 const PURE: &[&str] = &["outrigger-semconv", "outrigger-exposition", "outrigger-detect"];
 
 /// The most that the stripped agent may weigh, in bytes: 3 % above what has been reached.
-const AGENT_SIZE_LIMIT: u64 = 6_080_000;
+const AGENT_SIZE_LIMIT: u64 = 6_390_000;
 
 /// A workspace of its own, which `--workspace` leaves out.
 pub(super) const BENCH: &str = "crates/bench-peers/Cargo.toml";
