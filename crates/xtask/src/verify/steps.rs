@@ -19,8 +19,9 @@ const PUBLISHED: &[&str] = &[
 /// Crates without heavy dependencies, whose tests run a second time with overflow checks and debug assertions.
 const PURE: &[&str] = &["outrigger-semconv", "outrigger-exposition", "outrigger-detect"];
 
-/// The most that the stripped agent may weigh, in bytes: 3 % above what has been reached.
-const AGENT_SIZE_LIMIT: u64 = 6_390_000;
+/// The most that the stripped agent may weigh, in bytes: 3 % above what has been reached. Built with the whole workspace, its
+/// dependencies carry what other members ask of them, HTTP/2 for example; by itself it weighs a megabyte less.
+const AGENT_SIZE_LIMIT: u64 = 7_320_000;
 
 /// A workspace of its own, which `--workspace` leaves out.
 pub(super) const BENCH: &str = "crates/bench-peers/Cargo.toml";
@@ -170,7 +171,7 @@ pub(super) fn heap(context: &Context) -> Result<String> {
     }
     let mut command = sh::cargo();
     // Of the whole workspace, as its dependencies are built with those features already.
-    command.args(["test", "--release", "--workspace", "--features", "features/heap", "--test", "heap"]);
+    command.args(["test", "--release", "--workspace", "--features", "heap/jemalloc", "--test", "heap"]);
     Ok(counts(&sh::logged(&mut command, &context.logs.join("heap.log"))?))
 }
 

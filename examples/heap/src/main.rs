@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! export _RJEM_MALLOC_CONF=prof:true,prof_active:true,lg_prof_sample:19
-//! cargo run --release -p features --features heap --bin heap
+//! cargo run --release -p heap --features jemalloc
 //! go tool pprof -http=: http://127.0.0.1:9464/debug/pprof/heap
 //! ```
 

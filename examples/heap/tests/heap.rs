@@ -1,4 +1,4 @@
-//! The heap profile of a program that runs on jemalloc: `cargo test --release -p features --features heap --test heap`.
+//! The heap profile of a program that runs on jemalloc: `cargo test --release -p heap --features jemalloc`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
