@@ -97,7 +97,8 @@ pub(super) fn markdown(figures: &Value, cost: &Cost, date: &str, streams: u32, s
          The labelled data and its scorer are no part of this repository. \"Held-out\" is the middle 90 % of 2000 bootstrap\n\
          samples over streams that nothing was tuned on; where there is one, its worse end is held against the goal.\n\
          NAB counts the alerts that were given; the best threshold in brackets is chosen afterwards for the scores as they\n\
-         are, without the hold that keeps an alert from being repeated.\n\n\
+         are, without the hold that keeps an alert from being repeated. Only the held-out column is of data that nobody had\n\
+         looked at: settings were chosen with the rest in sight, so those figures may flatter.\n\n\
          | | figure | reference | goal | held-out, 90 % | met |\n|---|---|---|---|---|---|"
     );
     for line in lines(figures, cost) {
