@@ -8,13 +8,15 @@ use crate::parse::{LineError, MAX_LINE, Visitor, parse};
 use crate::sample::Sample;
 
 /// Checks that the parser's counts add up on `data`, and that the families of either format survive being written and
-/// read again in both. Panics if they do not; a tool for tests, not part of the API.
+/// read again in both; likewise of protobuf, with that feature. Panics if they do not; a tool for tests, not part of the API.
 #[allow(clippy::panic, reason = "a failed check must stop the fuzzer; nothing but tests calls this")]
 pub fn fuzz_one(data: &[u8]) {
     // Writing may double a line, by escaping lone backslashes, and a longer line than the limit does not read back.
     if data.len() > MAX_LINE / 2 {
         return;
     }
+    #[cfg(feature = "protobuf")]
+    check_protobuf(data);
     for format in [Format::Text, Format::OpenMetrics] {
         check_counts(data, format);
         let read = families_within(data, format, &LIMITS);
@@ -72,6 +74,25 @@ pub(crate) fn as_said_in(format: Format, family: &Family) -> Family {
         };
     }
     family
+}
+
+/// Whatever is read as protobuf can be written again, and reads the same then.
+#[cfg(feature = "protobuf")]
+fn check_protobuf(data: &[u8]) {
+    use crate::protobuf::{self, decode};
+    let mut read = Vec::new();
+    let _ = decode(data, |header, point| {
+        let family = Family { points: vec![point.clone()], ..Family::new(header.name, header.kind) };
+        read.push(family);
+    });
+    for family in read {
+        let mut encoder = protobuf::Encoder::new(Vec::new());
+        assert_eq!(encoder.family(&family), Ok(()), "{family:?}");
+        let page = encoder.finish().unwrap_or_default();
+        let mut points = 0;
+        let decoded = decode(&page, |_, _| points += 1);
+        assert_eq!((points, decoded.map(|decoded| decoded.bad_points)), (1, Ok(0)), "{family:?}");
+    }
 }
 
 fn check_counts(data: &[u8], format: Format) {

@@ -41,7 +41,7 @@
 //! others: without them a histogram of twelve buckets takes half as many instructions more.
 //!
 //! # Features
-//! - `protobuf`, off by default: the encoder of Prometheus' protobuf format, which native histograms need.
+//! - `protobuf`, off by default: encoder and decoder of Prometheus' protobuf format, which native histograms need.
 
 #![deny(missing_docs)]
 

@@ -1,5 +1,5 @@
 //! The protobuf format of Prometheus, the only one that carries native histograms: each family as length-delimited
-//! messages `io.prometheus.client.MetricFamily`. Written, not read.
+//! messages `io.prometheus.client.MetricFamily`.
 //!
 //! Prometheus asks for it when its feature `native-histograms` is on.
 //!
@@ -24,12 +24,14 @@
 //! # Ok::<(), outrigger_exposition::EncodeError>(())
 //! ```
 
+mod decode;
 mod encode;
 mod message;
 mod native;
 #[cfg(test)]
 mod tests;
 
+pub use decode::{DecodeError, Decoded, MAX_METRIC, decode};
 pub use encode::{Encoder, Points};
 
 use crate::format::{is_media_type, parameter, text_weight, weight};

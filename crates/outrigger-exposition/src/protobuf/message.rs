@@ -1,4 +1,4 @@
-//! The messages, as far as they are written. Numbers and types of the fields are those of `metrics.proto` in
+//! The messages, as far as they are written and read. Numbers and types of the fields are those of `metrics.proto` in
 //! prometheus/client_model.
 
 use prost::Message;
@@ -23,6 +23,7 @@ pub(crate) mod kind {
     pub(crate) const SUMMARY: i32 = 2;
     pub(crate) const UNTYPED: i32 = 3;
     pub(crate) const HISTOGRAM: i32 = 4;
+    pub(crate) const GAUGE_HISTOGRAM: i32 = 5;
 }
 
 /// What stands before each metric of a family: field 4, length-delimited.
@@ -97,6 +98,9 @@ pub(crate) struct Histogram {
     pub(crate) sample_count: u64,
     #[prost(double, optional, tag = "2")]
     pub(crate) sample_sum: Option<f64>,
+    /// Never written: counts are whole numbers here.
+    #[prost(double, optional, tag = "4")]
+    pub(crate) sample_count_float: Option<f64>,
     #[prost(message, repeated, tag = "3")]
     pub(crate) bucket: Vec<Bucket>,
     #[prost(sint32, tag = "5")]
