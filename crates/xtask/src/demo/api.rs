@@ -16,6 +16,7 @@ pub(crate) struct Incident {
     pub(crate) id: String,
     pub(crate) state: String,
     pub(crate) requests_affected: u64,
+    pub(crate) summary: String,
     pub(crate) routes: Vec<Route>,
     pub(crate) causes: Vec<Cause>,
 }
@@ -38,6 +39,11 @@ impl Incident {
         self.state == "open"
     }
 
+    /// The routes that are anomalous now, the one that is suspected first before the others.
+    pub(crate) fn anomalous(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().filter(|route| route.state == "anomalous").map(|route| route.route.as_str())
+    }
+
     /// The route that the agent suspects first.
     pub(crate) fn primary(&self) -> &str {
         self.routes.first().map_or("(no route)", |route| &route.route)
@@ -49,6 +55,7 @@ pub(crate) struct Route {
     pub(crate) method: String,
     pub(crate) route: String,
     pub(crate) signal: String,
+    pub(crate) state: String,
     pub(crate) started_at: String,
     pub(crate) before: Quantiles,
     pub(crate) during: Quantiles,

@@ -5,6 +5,7 @@ use super::screen::Screen;
 use crate::sh::{self, Result};
 use outrigger_testkit::{Folder, Process, Program, free_port};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ pub(crate) fn interrupted() -> bool {
 pub(crate) struct Children {
     pub(crate) agent_url: String,
     pub(crate) admin_url: String,
+    /// Where the shop notes when which fault is on.
+    pub(crate) truth: PathBuf,
     shop_url: String,
     // In the order in which they are stopped.
     load: Child,
@@ -33,26 +36,29 @@ pub(crate) struct Children {
 
 struct Child {
     name: &'static str,
+    program: Program,
     process: Process,
     end_noticed: bool,
 }
 
 impl Children {
-    /// Starts shop, agent and load, in this order, each awaited.
-    pub(crate) fn start(journeys_per_second: u32) -> Result<Self> {
+    /// Starts shop, agent and load, in this order, each awaited. With a `day`, the load changes like in a day that takes so
+    /// long.
+    pub(crate) fn start(journeys_per_second: u32, day: Option<Duration>) -> Result<Self> {
         ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed))?;
         let folder = Folder::new("demo");
-        let (shop, admin, agent) = (port(8080), port(9464), port(9465));
+        let (shop, admin_port, agent) = (port(8080), port(9464), port(9465));
         let address = |port: u16| format!("127.0.0.1:{port}");
         let shop_url = format!("http://{}", address(shop));
-        let admin_url = format!("http://{}", address(admin));
+        let admin_url = format!("http://{}", address(admin_port));
         let agent_url = format!("http://{}", address(agent));
 
+        let truth = folder.path().join("truth.jsonl");
         let shop = Child::start(
             "shop",
             program("shop")?
-                .args(["--listen", &address(shop), "--admin-listen", &address(admin), "--truth-file"])
-                .arg(folder.path().join("truth.jsonl"))
+                .args(["--listen", &address(shop), "--admin-listen", &address(admin_port), "--truth-file"])
+                .arg(&truth)
                 .arg("--database")
                 .arg(folder.path().join("shop.db")),
         );
@@ -60,19 +66,27 @@ impl Children {
         let agent = Child::start(
             "agent",
             program("outrigger")?
-                .args(["run", "--interval", "1s", "--target", &address(admin), "--listen", &address(agent)])
+                .args(["run", "--interval", "1s", "--target", &address(admin_port), "--listen", &address(agent)])
                 .arg("--data-dir")
                 .arg(folder.path().join("agent")),
         );
         agent.await_url(&format!("{agent_url}/-/healthy"))?;
-        let load = Child::start(
-            "load generator",
-            program("load")?
-                .args(["--target", &shop_url, "--rate", &journeys_per_second.to_string()])
-                // Its sustained phase outlasts any demo: the demo ends it.
-                .args(["--warm-up", "10s", "--sustained", "24h", "--peak", "0s"]),
-        );
-        Ok(Self { agent_url, admin_url, shop_url, load, agent, shop, folder })
+        let mut load = program("load")?
+            .args(["--target", &shop_url, "--rate", &journeys_per_second.to_string()])
+            // Its sustained phase outlasts any demo: the demo ends it.
+            .args(["--warm-up", "10s", "--sustained", "24h", "--peak", "0s"]);
+        if let Some(day) = day {
+            load = load.args(["--day", &humantime::format_duration(day).to_string().replace(' ', "")]);
+        }
+        let load = Child::start("load generator", load);
+        Ok(Self { agent_url, admin_url, truth, shop_url, load, agent, shop, folder })
+    }
+
+    /// Ends the shop gracefully and starts it again at the same addresses, as a deploy does.
+    pub(crate) fn restart_shop(&mut self) -> Result<()> {
+        self.shop.process.stop(STOP);
+        self.shop.process = self.shop.program.start();
+        self.shop.await_url(&format!("{}/-/ready", self.admin_url))
     }
 
     /// What to look at, and how.
@@ -113,7 +127,8 @@ impl Children {
 
 impl Child {
     fn start(name: &'static str, program: Program) -> Self {
-        Self { name, process: program.start(), end_noticed: false }
+        let process = program.start();
+        Self { name, program, process, end_noticed: false }
     }
 
     fn await_url(&self, url: &str) -> Result<()> {

@@ -1,15 +1,19 @@
 //! `cargo demo`: shop, load and agent as three processes on loopback; a fault on one route; the incident that follows.
 
 mod api;
+mod calm;
 mod children;
 mod plan;
+mod score;
 mod screen;
+mod ten;
 
 use crate::sh::{self, Result};
 use api::{Agent, Incident, Shop};
 use children::Children;
 use plan::Fault;
 use screen::Screen;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,7 +22,9 @@ pub(crate) const EXAMPLES: &str = "Examples:
   cargo demo --seed 7 --for 3m          the same fault each time; end after three minutes
   cargo demo --once                     end when the story is told
   cargo demo --fault cpu-burn           choose the fault: slow-dependency, errors, pool-starvation, cache-flush, cpu-burn
-  cargo demo --fault none --for 5m      nothing is broken, and nothing may be reported";
+  cargo demo --fault none --for 5m      nothing is broken, and nothing may be reported
+  cargo demo --all                      a weak and a strong fault of each kind, one after the other, scored: a quarter of an hour
+  cargo demo --calm 1h                  a healthy day in an hour: swings, crowds and a deploy, and nothing may be reported";
 
 /// How long `cargo verify` lets a demo run at most: warm-up, fault and recovery with room for a slow machine.
 pub(crate) const VERIFY_DURATION: &str = "6m";
@@ -51,6 +57,15 @@ pub(crate) struct Options {
     /// End when the story is told, rather than stay up
     #[arg(long)]
     once: bool,
+    /// All five kinds of faults, a weak and a strong one of each, scored against the shop's truth file
+    #[arg(long, conflicts_with_all = ["fault", "calm", "duration"])]
+    all: bool,
+    /// A healthy day that lasts so long: the load swings, crowds come, customers change, the shop is deployed anew
+    #[arg(long, value_name = "DURATION", value_parser = calm::day, conflicts_with_all = ["fault", "duration"])]
+    calm: Option<Duration>,
+    /// Keep the scores of --all or --calm here, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Journeys that begin each second; one journey is about a dozen requests
     #[arg(long, default_value_t = 8)]
     rate: u32,
@@ -88,8 +103,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             "--bins",
         ]))?;
     }
-    let children = Children::start(options.rate)?;
-    println!("seed {seed}: `cargo demo --seed {seed}` repeats this run's fault");
+    let children = Children::start(options.rate, options.calm)?;
+    match options.calm {
+        Some(_) => {}
+        None if options.all => println!("seed {seed}: `cargo demo --all --seed {seed}` repeats this run's faults"),
+        None => println!("seed {seed}: `cargo demo --seed {seed}` repeats this run's fault"),
+    }
     for line in children.urls() {
         println!("{line}");
     }
@@ -101,13 +120,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         screen: Screen::new(),
         children,
     };
-    let verdict = match demo.story(fault.as_ref())? {
+    let ending = match options.calm {
+        Some(day) => demo.calm_day(day, options.json.as_deref())?,
+        None if options.all => demo.ten_faults(seed, &Fault::ten(seed), options.json.as_deref())?,
+        None => demo.story(fault.as_ref())?,
+    };
+    let verdict = match ending {
         Ending::Told(verdict) => Some(verdict),
         Ending::Stopped => None,
     };
     if let Some(verdict) = &verdict {
         println!("{VERDICT_PREFIX} {}", verdict.text);
-        if !options.once {
+        if !(options.once || options.all || options.calm.is_some()) {
             demo.stay();
         }
     }
@@ -345,4 +369,11 @@ impl Demo {
 
 fn told(text: String, passed: bool) -> Ending {
     Ending::Told(Verdict { text, passed })
+}
+
+/// Keeps a score for programs.
+fn write_json(path: &Path, score: &impl serde::Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(score)?;
+    text.push(b'\n');
+    std::fs::write(path, text).map_err(|error| format!("--json {}: {error}", path.display()).into())
 }

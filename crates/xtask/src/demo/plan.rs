@@ -57,6 +57,28 @@ impl Fault {
         }))
     }
 
+    /// A weak and a strong fault of each kind, in an order of the seed's: each with share and strength from the lowest, or
+    /// the highest, quarter of what can be drawn.
+    pub(crate) fn ten(seed: u64) -> Vec<Self> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut faults = Vec::new();
+        for kind in KINDS {
+            for is_strong in [false, true] {
+                let mut draw = |range: &RangeInclusive<u32>| {
+                    let (low, high) = (*range.start(), *range.end());
+                    let quarter = (high - low) / 4;
+                    if is_strong { random.u32(high - quarter..=high) } else { random.u32(low..=low + quarter) }
+                };
+                let (share, strength_ms) = (f64::from(draw(&kind.share)) / 100.0, draw(&kind.strength_ms));
+                let route = kind.routes[random.usize(..kind.routes.len())];
+                let after = Duration::from_secs(random.u64(15..=25));
+                faults.push(Self { name: kind.name, route, share, strength_ms, after });
+            }
+        }
+        random.shuffle(&mut faults);
+        faults
+    }
+
     /// The cause that the agent should name for it.
     pub(crate) fn cause(&self) -> &'static str {
         match self.name {
@@ -99,6 +121,21 @@ mod tests {
         assert_eq!(draw(7), draw(7));
         let kinds: std::collections::HashSet<&str> = (0..100).map(|seed| draw(seed).name).collect();
         assert_eq!(kinds.len(), KINDS.len(), "a hundred seeds draw every kind");
+    }
+
+    #[test]
+    fn ten_faults_are_two_of_each_kind_within_its_range() {
+        let ten = Fault::ten(5);
+        assert_eq!(ten, Fault::ten(5));
+        for kind in KINDS {
+            let mut shares: Vec<u32> = Vec::new();
+            for fault in ten.iter().filter(|fault| fault.name == kind.name) {
+                let share = (fault.share * 100.0).round() as u32;
+                assert!(kind.share.contains(&share) && kind.strength_ms.contains(&fault.strength_ms), "{fault:?}");
+                shares.push(share);
+            }
+            assert!(shares.len() == 2 && shares[0] != shares[1], "{}: {shares:?}", kind.name);
+        }
     }
 
     #[test]

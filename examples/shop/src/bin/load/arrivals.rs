@@ -1,7 +1,8 @@
 //! The run: phases, arrivals, progress, the end.
 
+use crate::day::Day;
 use crate::journey::{Journey, World};
-use crate::options::Options;
+use crate::options::{Options, Weights};
 use crate::report::{self, Phase, Report};
 use fastrand::Rng;
 use std::io;
@@ -20,7 +21,7 @@ pub(crate) async fn run(options: &Options) -> io::Result<Report> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
-    let phases = phases(options);
+    let phases = phases(options, seed);
     let world = Arc::new(World::new(options, phases.len()));
     let target = options.target.base();
     if !options.quiet {
@@ -51,7 +52,8 @@ pub(crate) async fn run(options: &Options) -> io::Result<Report> {
                     number += 1;
                     let random = Rng::with_seed(seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
                     world.stats.journey(arrival.phase, |journeys| journeys.begun += 1);
-                    journeys.spawn(Journey::new(world.clone(), arrival.phase, random, wake).run());
+                    let weights = arrival.weights(&phases, options.weights);
+                    journeys.spawn(Journey::new(world.clone(), arrival.phase, random, wake, weights).run());
                 } else {
                     world.stats.journey(arrival.phase, |journeys| journeys.dropped += 1);
                 }
@@ -71,11 +73,12 @@ pub(crate) async fn run(options: &Options) -> io::Result<Report> {
     Ok(Report::new(options, seed, interrupted, &phases, ran, world.stats.snapshot()))
 }
 
-fn phases(options: &Options) -> Vec<Phase> {
+fn phases(options: &Options, seed: u64) -> Vec<Phase> {
+    let day = options.day.map(|lasts| Day::new(lasts, seed));
     vec![
-        Phase { name: "warm-up", lasts: options.warm_up, rate: options.rate },
-        Phase { name: "sustained", lasts: options.sustained, rate: options.rate },
-        Phase { name: "peak", lasts: options.peak, rate: options.rate * options.peak_factor },
+        Phase { name: "warm-up", lasts: options.warm_up, rate: options.rate, day: None },
+        Phase { name: "sustained", lasts: options.sustained, rate: options.rate, day },
+        Phase { name: "peak", lasts: options.peak, rate: options.rate * options.peak_factor, day: None },
     ]
 }
 
@@ -87,7 +90,7 @@ async fn enrol(world: Arc<World>, users: u32, within: Duration, seed: u64) {
     for number in (0..users).take_while(|_| !within.is_zero()) {
         let due = begun + within.mul_f64(f64::from(number) / f64::from(users));
         let random = Rng::with_seed(seed ^ u64::from(number).rotate_left(32));
-        enrolments.spawn(Journey::new(world.clone(), 0, random, due).enrol());
+        enrolments.spawn(Journey::new(world.clone(), 0, random, due, Weights::default()).enrol());
     }
     while enrolments.join_next().await.is_some() {}
 }
@@ -105,8 +108,20 @@ struct Arrivals<'a> {
 
 struct Arrival {
     phase: usize,
+    /// Since the phase's begin.
+    at: Duration,
     /// Since the run's begin.
     after: Duration,
+}
+
+impl Arrival {
+    /// What this customer does.
+    fn weights(&self, phases: &[Phase], usual: Weights) -> Weights {
+        match phases.get(self.phase).and_then(|phase| phase.day.as_ref()) {
+            Some(day) => day.weights(usual, self.at),
+            None => usual,
+        }
+    }
 }
 
 impl<'a> Arrivals<'a> {
@@ -121,10 +136,17 @@ impl Iterator for Arrivals<'_> {
     fn next(&mut self) -> Option<Arrival> {
         loop {
             let phase = self.phases.get(self.phase)?;
-            let gap = -(1.0 - self.random.f64()).ln() / phase.rate;
+            let highest = phase.day.as_ref().map_or(1.0, |_| Day::HIGHEST);
+            let gap = -(1.0 - self.random.f64()).ln() / (phase.rate * highest);
             self.at += Duration::from_secs_f64(gap);
             if self.at < phase.lasts {
-                return Some(Arrival { phase: self.phase, after: self.phase_begins + self.at });
+                // Those who would come at the highest rate, thinned to the one of the moment (Lewis and Shedler 1979).
+                if let Some(day) = &phase.day
+                    && self.random.f64() * highest >= day.factor(self.at)
+                {
+                    continue;
+                }
+                return Some(Arrival { phase: self.phase, at: self.at, after: self.phase_begins + self.at });
             }
             // The process has no memory: at its new rate it begins anew.
             self.phase_begins += phase.lasts;
@@ -141,9 +163,9 @@ mod tests {
     #[test]
     fn arrivals_come_at_their_phases_rate_and_in_order() {
         let phases = [
-            Phase { name: "slow", lasts: Duration::from_secs(1_000), rate: 5.0 },
-            Phase { name: "none", lasts: Duration::ZERO, rate: 5.0 },
-            Phase { name: "fast", lasts: Duration::from_secs(1_000), rate: 20.0 },
+            Phase { name: "slow", lasts: Duration::from_secs(1_000), rate: 5.0, day: None },
+            Phase { name: "none", lasts: Duration::ZERO, rate: 5.0, day: None },
+            Phase { name: "fast", lasts: Duration::from_secs(1_000), rate: 20.0, day: None },
         ];
         let arrivals: Vec<Arrival> = Arrivals::new(&phases, 3).collect();
         assert!(arrivals.is_sorted_by_key(|arrival| arrival.after));
@@ -157,8 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn a_day_has_its_height_before_its_depth() {
+        let hour = Duration::from_secs(3_600);
+        let phases = [Phase { name: "day", lasts: hour, rate: 10.0, day: Some(Day::new(hour, 5)) }];
+        let arrivals: Vec<Arrival> = Arrivals::new(&phases, 3).collect();
+        assert!(arrivals.is_sorted_by_key(|arrival| arrival.after));
+        let morning = arrivals.iter().filter(|arrival| arrival.at < hour / 2).count();
+        assert!((20_000..24_500).contains(&morning), "{morning}");
+        assert!((13_000..18_000).contains(&(arrivals.len() - morning)), "{}", arrivals.len() - morning);
+    }
+
+    #[test]
     fn a_seed_brings_the_same_customers() {
-        let phases = [Phase { name: "one", lasts: Duration::from_secs(10), rate: 50.0 }];
+        let phases = [Phase { name: "one", lasts: Duration::from_secs(10), rate: 50.0, day: None }];
         let moments = |seed| Arrivals::new(&phases, seed).map(|arrival| arrival.after).collect::<Vec<_>>();
         assert_eq!(moments(1), moments(1));
         assert_ne!(moments(1), moments(2));

@@ -58,7 +58,6 @@ pub(crate) struct World {
     pub(crate) users: Users,
     pub(crate) popularity: Popularity,
     pub(crate) stats: Stats,
-    weights: Weights,
     think: Duration,
 }
 
@@ -69,7 +68,6 @@ impl World {
             users: Users::new(),
             popularity: Popularity::new(options.products, options.zipf),
             stats: Stats::new(phases),
-            weights: options.weights,
             think: options.think,
         }
     }
@@ -91,6 +89,8 @@ pub(crate) struct Journey {
     random: Rng,
     /// When the next request is meant to be sent.
     due: Instant,
+    /// What this customer is likely to do.
+    weights: Weights,
 }
 
 #[derive(Deserialize)]
@@ -123,8 +123,8 @@ struct Order {
 }
 
 impl Journey {
-    pub(crate) fn new(world: Arc<World>, phase: usize, random: Rng, due: Instant) -> Self {
-        Self { world, phase, random, due }
+    pub(crate) fn new(world: Arc<World>, phase: usize, random: Rng, due: Instant, weights: Weights) -> Self {
+        Self { world, phase, random, due, weights }
     }
 
     /// Goes all the way, and counts how it ended.
@@ -159,7 +159,7 @@ impl Journey {
 
     /// Pages of the list, or of results; gives the products on the last.
     async fn browse(&mut self) -> Result<Vec<u32>, Failed> {
-        let Weights { browse, search, .. } = self.world.weights;
+        let Weights { browse, search, .. } = self.weights;
         let pages = self.random.u32(PAGES);
         let mut seen = Vec::new();
         let mut cursor: Option<String> = None;
@@ -205,7 +205,7 @@ impl Journey {
 
     /// Comes with an open session, logs in, or signs up.
     async fn identify(&mut self) -> Result<User, Failed> {
-        let Weights { returning, login, signup, .. } = self.world.weights;
+        let Weights { returning, login, signup, .. } = self.weights;
         let known = if self.chance(signup, returning + login + signup) {
             None
         } else {
@@ -239,7 +239,7 @@ impl Journey {
             self.post::<IgnoredAny>(Step::AddToCart, "/cart/items", token, body).await?;
         }
         self.get::<IgnoredAny>(Step::Cart, "/cart", token).await?;
-        let Weights { checkout, abandon, .. } = self.world.weights;
+        let Weights { checkout, abandon, .. } = self.weights;
         if self.chance(abandon, checkout + abandon) {
             return Ok(End::Left);
         }

@@ -6,6 +6,7 @@
 
 mod arrivals;
 mod client;
+mod day;
 mod histogram;
 mod journey;
 mod options;

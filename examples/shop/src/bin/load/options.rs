@@ -9,6 +9,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "Examples:
   load                                                 ten journeys a second at the shop on port 8080
   load --rate 20 --warm-up 10s --sustained 1m --peak 0s
+  load --sustained 1h --day 1h --peak 0s               a day in an hour
   load --weights browse=1,search=9,checkout=1,abandon=0 --seed 7 --report report.json
 
 Weights, each against the others of its line (defaults in brackets):
@@ -43,6 +44,11 @@ pub(crate) struct Options {
     /// How much more comes in the third phase
     #[arg(long, env = "LOAD_PEAK_FACTOR", value_name = "N", default_value_t = 2.0, value_parser = rate)]
     pub(crate) peak_factor: f64,
+
+    /// In the second phase, rate and customers change as in a day that takes so long: up and down, with eight short crowds
+    /// of three times as many [default: all stays as it is]
+    #[arg(long, env = "LOAD_DAY", value_name = "DURATION", value_parser = day)]
+    pub(crate) day: Option<Duration>,
 
     /// What customers do, as NAME=WEIGHT,...; see below
     #[arg(long, env = "LOAD_WEIGHTS", value_name = "LIST", default_value = "")]
@@ -170,6 +176,13 @@ const DAYS: u32 = 365;
 
 fn phase(text: &str) -> Result<Duration, String> {
     up_to(HOUR * 24 * DAYS, text)
+}
+
+fn day(text: &str) -> Result<Duration, String> {
+    match phase(text)? {
+        short if short < Duration::from_secs(1) => Err("give at least 1s".to_owned()),
+        day => Ok(day),
+    }
 }
 
 fn up_to_an_hour(text: &str) -> Result<Duration, String> {

@@ -1,5 +1,6 @@
 //! What is shown: a line now and then, a table at the end, and the same as JSON.
 
+use crate::day::Day;
 use crate::options::Options;
 use crate::stats::{Journeys, PhaseStats, Requests, Step};
 use serde::Serialize;
@@ -13,8 +14,10 @@ use std::time::Duration;
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
     pub(crate) lasts: Duration,
-    /// Journeys per second.
+    /// Journeys per second, on average.
     pub(crate) rate: f64,
+    /// How rate and customers change meanwhile, if they do.
+    pub(crate) day: Option<Day>,
 }
 
 /// The whole run. `version` changes when a field changes its meaning.
