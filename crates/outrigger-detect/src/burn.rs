@@ -25,6 +25,9 @@ const LEAST_BUDGET: f64 = 1e-9;
 /// Times beyond this are no times.
 const MAX_AT: f64 = 1e13;
 
+/// A time so far before the latest, in seconds, says that the clock was wrong then; a nearer one came late.
+const CLOCK_SET_BACK: f64 = 3600.0;
+
 /// A span of time, as so many buckets of a ring.
 struct Span {
     ring: usize,
@@ -228,12 +231,10 @@ impl BurnRate {
         SeriesState::new(Watch::Burn(Box::new(self.memory.clone())))
     }
 
-    /// Takes in the requests of an interval that ended at `at` (UNIX seconds; what is no time counts as the latest one), and
-    /// answers the fastest pace that is told. More bad requests than there were are as many as there were.
+    /// Takes in the requests of an interval that ended at `at` (UNIX seconds; what is no time, or up to an hour before the
+    /// latest one, counts as that; what is further back sets the clock back), and answers the fastest pace that is told. More bad requests than there were are as many as there were.
     pub fn observe(&mut self, at: f64, bad: u64, total: u64) -> Option<Burn> {
-        let latest = self.memory.at;
-        let at = if at.is_finite() && at.abs() < MAX_AT { latest.map_or(at, |latest| at.max(latest)) } else { latest? };
-        self.memory.at = Some(at);
+        let at = self.memory.advance(at)?;
         let since = *self.memory.since.get_or_insert(at);
         let counts = Counts { bad: bad.min(total), total };
         for (ring, (width, _)) in self.memory.rings.iter_mut().zip(RINGS) {
@@ -273,6 +274,33 @@ impl BurnRate {
 }
 
 impl BurnMemory {
+    /// Moves on to a time and answers it: the latest one where it is none, or lies a little before.
+    fn advance(&mut self, at: f64) -> Option<f64> {
+        let is_time = at.is_finite() && at.abs() < MAX_AT;
+        let at = match self.at {
+            Some(latest) if is_time && at < latest - CLOCK_SET_BACK => {
+                self.set_back(at);
+                at
+            }
+            Some(latest) if is_time => at.max(latest),
+            None if is_time => at,
+            latest => latest?,
+        };
+        self.at = Some(at);
+        Some(at)
+    }
+
+    /// The clock was ahead and is set right: what was counted beyond the time that it says now is dropped.
+    fn set_back(&mut self, at: f64) {
+        self.since = self.since.map(|since| since.min(at));
+        for (ring, (width, _)) in self.rings.iter_mut().zip(RINGS) {
+            let now = (at / width).floor() as i64;
+            for bucket in ring.iter_mut().filter(|bucket| bucket.index > now) {
+                *bucket = Bucket::default();
+            }
+        }
+    }
+
     /// The requests in a span that ends now.
     fn counts(&self, span: &Span, at: f64) -> Counts {
         let mut sum = Counts::default();

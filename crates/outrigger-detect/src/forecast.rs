@@ -30,6 +30,9 @@ const MAX_VALUE: f64 = 1e100;
 /// Times beyond this are no times.
 const MAX_AT: f64 = 1e13;
 
+/// A time so far before the latest, in seconds, says that the clock was wrong then; a nearer one came late.
+const CLOCK_SET_BACK: f64 = 3600.0;
+
 /// On which side of the value the limit is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,8 +113,9 @@ impl Forecast {
 
     /// Takes in a value observed at `at` (UNIX seconds) and answers when it reaches `limit`, if it is on the way there.
     ///
-    /// A value or a time that is not a number, and a time before the latest bucket, is left out. A value at its limit
-    /// already is no forecast.
+    /// A value or a time that is not a number, and a time before the latest bucket, is left out; but a time more than an
+    /// hour back says that the clock had been wrong, and what was seen after it is dropped. A value at its limit already
+    /// is no forecast.
     pub fn observe(&mut self, at: f64, value: f64, limit: f64) -> Option<Outlook> {
         let usable = |number: f64| number.abs() < MAX_VALUE;
         let known = usable(value) && at.abs() < MAX_AT;
@@ -120,6 +124,7 @@ impl Forecast {
             Toward::Below => -1.0,
         };
         if known {
+            self.memory.set_back(at);
             for (scale, width) in self.memory.scales.iter_mut().zip(WIDTHS) {
                 scale.observe((at / width).floor() as i64, sign * value);
             }
@@ -168,6 +173,20 @@ enum Past {
 }
 
 impl ForecastMemory {
+    /// Drops what was seen at times that the clock has been set back from.
+    fn set_back(&mut self, at: f64) {
+        let latest = self.scales.first().and_then(|scale| scale.buckets.last());
+        let Some(latest) = latest.map(|bucket| bucket.index as f64 * WIDTHS[0]) else { return };
+        if at >= latest - CLOCK_SET_BACK {
+            return;
+        }
+        for (scale, width) in self.scales.iter_mut().zip(WIDTHS) {
+            let now = (at / width).floor() as i64;
+            scale.buckets.retain(|bucket| bucket.index < now);
+            scale.trend = None;
+        }
+    }
+
     /// What was before the trend of this scale began, as far as the longer scales remember.
     fn past(&self, index: usize, height: f64, at: f64) -> Past {
         let Some(width) = WIDTHS.get(index) else { return Past::Unknown };

@@ -91,6 +91,24 @@ fn a_restored_one_goes_on_and_damaged_states_are_refused() {
     assert!(matches!(restore(&damaged).err(), Some(StateError::Damaged { .. })));
 }
 
+#[test]
+fn a_clock_that_was_ahead_once_stops_nothing() {
+    for ahead in [2.0 * HOUR, 400.0 * DAY] {
+        let mut rate = BurnRate::new(BurnSettings::default());
+        assert_eq!(feed(&mut rate, 0.0, DAY, |_| 0), []);
+        rate.observe(DAY + ahead, 0, 100);
+        let outage = |at: f64| if at < DAY + 10.0 * MINUTE { 50 } else { 0 };
+        let told = feed(&mut rate, DAY, DAY + 12.0 * HOUR, outage);
+        let critical = told.iter().filter(|(_, pace)| *pace == 14.4).map(|(at, _)| *at - DAY).fold(0.0, f64::max);
+        assert!((13.0 * MINUTE..=15.0 * MINUTE).contains(&critical), "{ahead}: {critical}");
+        assert!(told.iter().all(|(at, pace)| *pace < 6.0 || *at < DAY + HOUR), "{ahead}: {told:?}");
+    }
+    // One that comes a little late counts as of now.
+    let mut rate = BurnRate::new(BurnSettings::default());
+    feed(&mut rate, DAY, DAY + HOUR, |_| 0);
+    assert!(rate.observe(DAY + HOUR - 10.0 * MINUTE, 100, 100).is_some());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -80,6 +80,22 @@ fn teeth_of_a_saw_steps_and_a_warm_cache_are_met_with_silence() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_once_stops_nothing() {
+    for ahead in [2.0 * 3600.0, 1e8] {
+        let mut forecast = Forecast::new(Toward::Above);
+        let mut at = 1e9;
+        forecast.observe(at + ahead, 10.0, 100.0);
+        let mut told = None;
+        while at < 1e9 + 3600.0 {
+            told = forecast.observe(at, 10.0 + (at - 1e9) / 60.0, 100.0);
+            at += STEP;
+        }
+        let told = told.unwrap();
+        assert!((told.seconds - 1800.0).abs() < 60.0, "{ahead}: {told:?}");
+    }
+}
+
+#[test]
 fn states_of_another_kind_and_damaged_ones_are_refused() {
     let mut forecast = Forecast::new(Toward::Above);
     feed(&mut forecast, 7200.0, 100.0, |at| at / 90.0);
