@@ -59,6 +59,7 @@ mod sway;
 mod tracker;
 mod traffic;
 mod verdict;
+mod versioned;
 mod words;
 
 pub use burn::{Burn, BurnRate, BurnSettings, Urgency};
