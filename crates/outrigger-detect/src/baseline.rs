@@ -41,9 +41,10 @@ impl Baseline {
         self.requests = self.requests.saturating_add(block.tails.first().copied().unwrap_or(0).into());
     }
 
-    /// Takes other tail counts for the baseline, as many requests of another time.
-    pub(crate) fn replace(&mut self, tails: &[f64]) {
-        let mean = self.mean();
+    /// Takes other tail counts for the baseline, as many requests of another time, which took so many times as long on
+    /// average.
+    pub(crate) fn replace(&mut self, tails: &[f64], times: f64) {
+        let mean = self.mean() * times;
         for (own, other) in self.tails.iter_mut().zip(tails) {
             *own = *other;
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     baseline::Baseline,
     evidence::{Odds, surprise},
+    history::Block,
     interval::MAX_WIDTH,
     tracker::{Finding, Rules, Tracker},
 };
@@ -33,6 +34,14 @@ pub(crate) struct Episode {
 }
 
 impl Episode {
+    fn add(&mut self, block: Block<'_>) {
+        for (sum, count) in self.tails.iter_mut().zip(block.tails) {
+            *sum = sum.saturating_add(u64::from(*count));
+        }
+        self.spent += block.spent;
+        self.seconds += block.seconds;
+    }
+
     /// Whether the parts agree, for a state that comes from outside.
     pub(crate) fn is_sound(&self, width: usize) -> bool {
         self.tails.len() == width
@@ -44,10 +53,10 @@ impl Episode {
 
 impl Tracker {
     /// The bound that tells an episode best: the highest that nearly as many extra requests exceed as any.
-    pub(crate) fn telling_tail(&self, episode: &Episode, objective: f64) -> usize {
+    pub(crate) fn telling_tail(&self, episode: &Episode) -> usize {
         let excess = |tail: usize| {
             let requests = *episode.tails.first()? as f64;
-            Some(*episode.tails.get(tail)? as f64 - requests * self.baseline.share(tail).max(objective))
+            Some(*episode.tails.get(tail)? as f64 - requests * self.baseline.share(tail))
         };
         let most = (1..episode.tails.len()).filter_map(excess).fold(0.0, f64::max);
         (1..episode.tails.len())
@@ -56,10 +65,10 @@ impl Tracker {
             .unwrap_or(episode.tail)
     }
 
-    pub(crate) fn open(&mut self, finding: Finding, score: f64, rules: &Rules<'_>) {
+    pub(crate) fn open(&mut self, finding: Finding, score: f64) {
         self.noise.forget_recent();
         let Finding { tail, share } = finding;
-        let usual = self.baseline.share(tail).max(rules.objective);
+        let usual = self.baseline.share(tail);
         // The most likely change point given the share after it. The window's share is diluted by what came before the
         // change, so the share behind the first estimate serves for a second.
         let (_, behind) = self.change_point(tail, Odds::new(usual, share));
@@ -68,11 +77,22 @@ impl Tracker {
         let tails = vec![0; self.baseline.width()];
         let mut episode = Episode { tails, spent: 0.0, seconds: 0.0, tail, share, peak: score };
         for block in self.history.blocks().take(onset) {
-            for (sum, count) in episode.tails.iter_mut().zip(block.tails) {
-                *sum = sum.saturating_add(u64::from(*count));
-            }
-            episode.spent += block.spent;
-            episode.seconds += block.seconds;
+            episode.add(block);
+        }
+        self.episode = Some(episode);
+    }
+
+    /// Opens a slow drift, told by a tail. It began before all that is kept block by block; the long-term memory's latest
+    /// behaviour is the part of it that is known, at so many seconds to a request.
+    pub(crate) fn open_drift(&mut self, tail: usize, mean: f64) {
+        self.noise.forget_recent();
+        let (recent, seconds) = self.long_term.recent();
+        let tails: Vec<u64> = recent.iter().map(|count| count.round() as u64).collect();
+        let spent = tails.first().copied().unwrap_or(0) as f64 * mean;
+        let share = self.long_term.recent_share(tail);
+        let mut episode = Episode { tails, spent, seconds, tail, share, peak: 0.0 };
+        for block in self.history.staying() {
+            episode.add(block);
         }
         self.episode = Some(episode);
     }
@@ -99,7 +119,7 @@ impl Tracker {
         matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool,
     ) -> bool {
         let Some(episode) = &self.episode else { return false };
-        let odds = Odds::new(self.baseline.share(episode.tail).max(rules.objective), episode.share);
+        let odds = Odds::new(self.baseline.share(episode.tail), episode.share);
         let mut tails = [0_u64; MAX_WIDTH];
         let mut seconds = 0.0;
         for block in self.history.blocks() {
@@ -131,7 +151,7 @@ impl Tracker {
         let n = tails.first().copied().unwrap_or(0) as f64;
         tails.iter().enumerate().skip(1).any(|(tail, x)| {
             let x = *x as f64;
-            let excess = x - n * self.baseline.share(tail).max(rules.objective);
+            let excess = x - n * self.baseline.share(tail);
             excess >= rules.min_excess.min(3.0)
                 && excess >= n * self.required_share(rules)
                 && surprise(x, n, self.baseline.count(tail), self.baseline.count(0))

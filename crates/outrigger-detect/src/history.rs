@@ -72,6 +72,11 @@ impl History {
         self.fine.open();
     }
 
+    /// The blocks that [`leaving`](Self::leaving) has not named yet, newest first.
+    pub(crate) fn staying(&self) -> impl Iterator<Item = Block<'_>> {
+        self.fine.blocks().take(FINE - 1)
+    }
+
     /// All blocks, newest first.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
         self.fine.blocks().chain(self.coarse.blocks())

@@ -87,7 +87,6 @@ impl LatencyDetector {
             min_share,
             min_share_seconds,
             young_share,
-            objective: 0.0,
             steps: self.steps.as_slice(),
             at: interval.at,
         };
@@ -107,7 +106,7 @@ impl LatencyDetector {
 
     fn shift(&self, episode: &Episode) -> LatencyShift {
         let baseline = self.tracker.baseline();
-        let tail = self.tracker.telling_tail(episode, 0.0);
+        let tail = self.tracker.telling_tail(episode);
         let requests = episode.tails.first().copied().unwrap_or(0);
         let above = episode.tails.get(tail).copied().unwrap_or(0) as f64;
         let share_before = baseline.share(tail);

@@ -88,6 +88,17 @@ impl LongTerm {
         if (now - then).abs() > CERTAINTY * error { now - then } else { 0.0 }
     }
 
+    /// The latest behaviour as tail counts, and the time that it is of, in seconds.
+    pub(crate) fn recent(&self) -> (&[f32], f64) {
+        // What decays by a half-life weighs as much as this time of the same traffic.
+        (&self.recent, half_life_for(&self.recent, RECENT_HALF_LIFE, RECENT_REQUESTS * 4.0) / std::f64::consts::LN_2)
+    }
+
+    /// As [`level`], of the latest behaviour.
+    pub(crate) fn recent_level(&self, steps: &[f32]) -> f64 {
+        moments(&self.recent, steps, f64::MIN_POSITIVE).map_or(0.0, |(mean, _)| mean)
+    }
+
     /// The share of the latest requests above a bound.
     pub(crate) fn recent_share(&self, tail: usize) -> f64 {
         let all = self.recent.first().copied().unwrap_or(0.0);
@@ -237,6 +248,15 @@ fn moments(tails: &[f32], steps: &[f32], at_least: f64) -> Option<(f64, f64)> {
         level = next;
     }
     Some((mean, (square - mean * mean).max(0.0).sqrt()))
+}
+
+/// The mean logarithm of latency that tail counts show, less that of the first bucket; 0 without requests.
+pub(crate) fn level(tails: &[f64], steps: &[f32]) -> f64 {
+    let all = tails.first().copied().unwrap_or(0.0);
+    if all <= 0.0 {
+        return 0.0;
+    }
+    tails.iter().skip(1).zip(steps).map(|(tail, step)| tail / all * f64::from(*step)).sum()
 }
 
 /// The differences of the logarithms of the middles of neighbouring buckets.

@@ -66,7 +66,7 @@ impl Tracker {
         let width = self.baseline.width();
         let mut shares = [0.0; MAX_WIDTH];
         for (tail, share) in shares.iter_mut().enumerate().take(width) {
-            *share = self.baseline.share(tail).max(rules.objective);
+            *share = self.baseline.share(tail);
         }
         let shares = shares.get(..width).unwrap_or_default();
         let ranks = (!rules.steps.is_empty()).then(|| Ranks::new(shares));

@@ -13,7 +13,7 @@ use crate::{
     episode::Episode,
     history::{Block, History},
     interval::MAX_WIDTH,
-    longterm::LongTerm,
+    longterm::{LongTerm, level},
     noise::Noise,
     sway::Sway,
 };
@@ -39,8 +39,6 @@ pub(crate) struct Rules<'a> {
     pub(crate) min_share: f64,
     pub(crate) min_share_seconds: f64,
     pub(crate) young_share: f64,
-    /// Share that is normal even where the baseline has less.
-    pub(crate) objective: f64,
     /// Differences of the logarithms of latency between neighbouring buckets; none where slow change is not looked for.
     pub(crate) steps: &'a [f32],
     /// When the interval ended, in seconds since the epoch, if known.
@@ -227,7 +225,7 @@ impl Tracker {
                 return score;
             }
         } else if let Some(finding) = finding {
-            self.open(finding, score, rules);
+            self.open(finding, score);
         } else if complete {
             self.open_if_drifting(rules);
         }
@@ -266,10 +264,14 @@ impl Tracker {
         let Some(by_hour) = self.long_term.drift(rules.at, rules.steps) else { return };
         let mut reference = [0.0; MAX_WIDTH];
         self.long_term.reference(rules.at, by_hour, &mut reference);
-        self.baseline.replace(&reference);
+        let reference = reference.get(..self.baseline.width()).unwrap_or_default();
+        // The mean followed the drift as the shares did.
+        let times = (level(reference, rules.steps) - level(self.baseline.tails(), rules.steps)).exp();
+        self.baseline.replace(reference, times);
         let rise = |tail: usize| self.long_term.recent_share(tail) - self.baseline.share(tail);
         if let Some(tail) = (1..self.baseline.width()).max_by(|a, b| rise(*a).total_cmp(&rise(*b))) {
-            self.open(Finding { tail, share: self.long_term.recent_share(tail) }, 0.0, rules);
+            let times = (self.long_term.recent_level(rules.steps) - level(reference, rules.steps)).exp();
+            self.open_drift(tail, self.baseline.mean() * times);
         }
     }
 

@@ -235,3 +235,25 @@ fn other_bounds_start_over() {
         assert_eq!(feed(bounds, delta), Phase::Calm);
     }
 }
+
+#[test]
+fn a_slow_drift_costs_what_it_adds_though_the_baseline_followed_it() {
+    let mut watched = Watched::new(Route::new(3, 10.0), 10.0);
+    assert_eq!(watched.alarms_within(5.0 * 3600.0), 0);
+    // A quarter slower with every hour.
+    let mut verdict = watched.step();
+    let mut hours = 0.0_f64;
+    while verdict.phase != Phase::Anomalous && hours < 8.0 {
+        hours += watched.tick / 3600.0;
+        watched.route.scale = 1.25_f64.powf(hours);
+        verdict = watched.step();
+    }
+    let shift = latency(&verdict);
+    assert!(shift.onset_seconds_ago >= 900.0, "{hours} hours: {shift:?}");
+    assert!(shift.requests as f64 > 0.8 * 10.0 * shift.onset_seconds_ago, "{shift:?}");
+    // What a request took at first, and what the drift adds to it on the way.
+    let usual = 0.95 * 0.02 * 0.125_f64.exp() + 0.05 * 0.12 * 0.125_f64.exp();
+    let added = (1.25_f64.powf(hours - 0.5 * shift.onset_seconds_ago / 3600.0) - 1.0) * usual;
+    let told = shift.added_seconds / shift.requests as f64;
+    assert!((0.5..1.6).contains(&(told / added)), "{told} s a request, truly {added} s: {shift:?} after {hours} hours");
+}
