@@ -1,16 +1,20 @@
-//! The table of keys: each one's name, meaning, reader and writer.
+//! The table of keys: each one's name, meaning, reader and writer. The keys of one table of the file stand together.
 
+mod otlp;
+mod scrape;
+mod serve;
+mod store;
+mod tell;
+
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
-
-use super::value::{Value, format_bytes, format_duration};
-use super::{Env, Settings, range};
-use crate::collect::scrape::Address;
-use crate::incident::Severity;
-use crate::tell::{Secret, origin, secret_from};
+use super::value::{Value, format_duration};
+use super::{Env, Settings};
+use otlp::METRICS_PATH;
 
 /// One key.
+#[derive(Clone)]
 pub(crate) struct Key {
     /// As it stands in the file, with its table: `otlp.endpoint`.
     pub(crate) name: &'static str,
@@ -30,267 +34,34 @@ impl Key {
 }
 
 /// Every key, in the order in which `outrigger check` shows them.
-pub(crate) const KEYS: &[Key] = &[
-    Key {
-        name: "targets",
-        help: "what is scraped: host:port, host:port/path or a URL",
-        set: |settings, value| {
-            settings.targets = value.list()?.iter().map(|text| text.parse::<Address>()).collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |settings| {
-            let labels: Vec<_> = settings.targets.iter().map(|target| quote(&target.to_string())).collect();
-            format!("[{}]", labels.join(", "))
-        },
-    },
-    Key {
-        name: "interval",
-        help: "time between two ticks, 1s to 60s",
-        set: |settings, value| {
-            settings.interval = value.duration(range::INTERVAL)?;
-            Ok(())
-        },
-        show: |settings| duration(settings.interval),
-    },
-    Key {
-        name: "scrape_timeout",
-        help: "how long one scrape may take, at most the interval",
-        set: |settings, value| {
-            settings.scrape_timeout = Some(value.duration(range::SCRAPE_TIMEOUT)?);
-            Ok(())
-        },
-        show: |settings| duration(settings.scrape_timeout()),
-    },
-    Key {
-        name: "page_limit",
-        help: "the most bytes that are read of one page",
-        set: |settings, value| {
-            settings.page_limit = value.bytes(range::PAGE_LIMIT)?;
-            Ok(())
-        },
-        show: |settings| quote(&format_bytes(settings.page_limit)),
-    },
-    Key {
-        name: "series_limit",
-        help: "the most series that are kept of one target",
-        set: |settings, value| {
-            settings.series_limit = value.count(range::SERIES_LIMIT)?;
-            Ok(())
-        },
-        show: |settings| settings.series_limit.to_string(),
-    },
-    Key {
-        name: "route_limit",
-        help: "the most routes that are watched on one target",
-        set: |settings, value| {
-            settings.route_limit = value.count(range::ROUTE_LIMIT)?;
-            Ok(())
-        },
-        show: |settings| settings.route_limit.to_string(),
-    },
-    Key {
-        name: "listen",
-        help: "where the page, /metrics and the API are served",
-        set: |settings, value| {
-            let text = value.text()?;
-            settings.listen =
-                text.parse().map_err(|_| format!("`{text}` is no address; write one such as 127.0.0.1:9465"))?;
-            Ok(())
-        },
-        show: |settings| quote(&settings.listen.to_string()),
-    },
-    Key {
-        name: "listen_unprotected",
-        help: "whether to listen beyond loopback although no password is asked for",
-        set: |settings, value| {
-            settings.listen_unprotected = value.flag()?;
-            Ok(())
-        },
-        show: |settings| settings.listen_unprotected.to_string(),
-    },
-    Key {
-        name: "log",
-        help: "log lines to write: error, warn, info, debug, trace, or target=level pairs",
-        set: |settings, value| {
-            let text = match value {
-                // `a=debug,b=info` in a variable is one filter, not a list.
-                Value::List(parts) => parts.join(","),
-                other => other.text()?,
-            };
-            settings.log = log_filter(&text)?;
-            Ok(())
-        },
-        show: |settings| quote(&settings.log.to_string()),
-    },
-    Key {
-        name: "data_dir",
-        help: "where state and incidents are kept; empty = $STATE_DIRECTORY, or outrigger in the XDG state home",
-        set: |settings, value| {
-            let text = value.text()?;
-            settings.data_dir = (!text.is_empty()).then(|| text.into());
-            Ok(())
-        },
-        show: |settings| quote(&settings.data_dir.as_ref().map(|path| path.to_string_lossy()).unwrap_or_default()),
-    },
-    Key {
-        name: "save_interval",
-        help: "time between two writings of the state, 1s to 1h; changes of incidents are written at once",
-        set: |settings, value| {
-            settings.save_interval = value.duration(range::SAVE_INTERVAL)?;
-            Ok(())
-        },
-        show: |settings| duration(settings.save_interval),
-    },
-    Key {
-        name: "incidents.keep",
-        help: "the most incidents that are kept; the oldest resolved one goes first",
-        set: |settings, value| {
-            settings.incidents.keep = value.count(range::INCIDENTS_KEEP)?;
-            Ok(())
-        },
-        show: |settings| settings.incidents.keep.to_string(),
-    },
-    Key {
-        name: "incidents.keep_for",
-        help: "how long a resolved incident is kept",
-        set: |settings, value| {
-            settings.incidents.keep_for = value.duration(range::INCIDENTS_KEEP_FOR)?;
-            Ok(())
-        },
-        show: |settings| duration(settings.incidents.keep_for),
-    },
-    Key {
-        name: "tell.alertmanager",
-        help: "the Alertmanagers that are told of incidents; empty = none",
-        set: |settings, value| {
-            let urls = value.list()?;
-            settings.tell.alertmanager = urls.iter().map(|text| alertmanager(text)).collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |settings| {
-            let urls: Vec<_> = settings.tell.alertmanager.iter().map(|uri| quote(&uri.to_string())).collect();
-            format!("[{}]", urls.join(", "))
-        },
-    },
-    Key {
-        name: "tell.webhook",
-        help: "where each change of an incident is posted as JSON; empty = nowhere",
-        set: |settings, value| {
-            settings.tell.webhook = secret_url(&value.text()?)?;
-            Ok(())
-        },
-        show: |settings| quote(&settings.tell.webhook.as_ref().map(origin).unwrap_or_default()),
-    },
-    Key {
-        name: "tell.webhook_secret",
-        help: "what the webhook's bodies are signed with; empty = not at all",
-        set: |settings, value| {
-            settings.tell.webhook_secret = Secret::new(value.text()?);
-            Ok(())
-        },
-        show: |settings| quote(settings.tell.webhook_secret.as_ref().map_or("", |_| "***")),
-    },
-    Key {
-        name: "tell.webhook_secret_file",
-        help: "the file with that secret, instead of the secret itself",
-        set: |settings, value| {
-            let text = value.text()?;
-            if !text.is_empty() {
-                settings.tell.webhook_secret = Some(secret_from(text.as_ref())?);
-            }
-            Ok(())
-        },
-        show: |_| quote(""),
-    },
-    Key {
-        name: "tell.slack",
-        help: "the address of a Slack-compatible incoming webhook; empty = none",
-        set: |settings, value| {
-            settings.tell.slack = secret_url(&value.text()?)?;
-            Ok(())
-        },
-        show: |settings| quote(&settings.tell.slack.as_ref().map(origin).unwrap_or_default()),
-    },
-    Key {
-        name: "tell.min_severity",
-        help: "how grave an incident has to be to be told: warning or critical",
-        set: |settings, value| {
-            let text = value.text()?;
-            let found = Severity::ALL.into_iter().find(|severity| severity.as_str() == text);
-            settings.tell.min_severity = found.ok_or_else(|| format!("`{text}` is neither warning nor critical"))?;
-            Ok(())
-        },
-        show: |settings| quote(settings.tell.min_severity.as_str()),
-    },
-    Key {
-        name: "tell.page_url",
-        help: "where people find the agent's page, for links; empty = http:// and `listen`",
-        set: |settings, value| {
-            let text = value.text()?;
-            settings.tell.page_url = if text.is_empty() { None } else { Some(url(&text)?) };
-            Ok(())
-        },
-        show: |settings| quote(&settings.tell.page_url.as_ref().map(Uri::to_string).unwrap_or_default()),
-    },
-    Key {
-        name: "tell.resend_interval",
-        help: "time between two sendings of an alert that fires, 1s to 1h",
-        set: |settings, value| {
-            settings.tell.resend_interval = value.duration(range::RESEND_INTERVAL)?;
-            Ok(())
-        },
-        show: |settings| duration(settings.tell.resend_interval),
-    },
-    Key {
-        name: "tell.update_interval",
-        help: "the least time between two updates of an open incident at the webhook",
-        set: |settings, value| {
-            settings.tell.update_interval = value.duration(range::UPDATE_INTERVAL)?;
-            Ok(())
-        },
-        show: |settings| duration(settings.tell.update_interval),
-    },
-    Key {
-        name: "tell.timeout",
-        help: "how long one request that tells of incidents may take",
-        set: |settings, value| {
-            settings.tell.timeout = value.duration(range::TELL_TIMEOUT)?;
-            Ok(())
-        },
-        show: |settings| duration(settings.tell.timeout),
-    },
-    Key {
-        name: "otlp.endpoint",
-        help: "where everything is pushed over OTLP (HTTP/protobuf); empty = nowhere",
-        set: |settings, value| {
-            let text = value.text()?;
-            settings.otlp.endpoint = if text.is_empty() { None } else { Some(endpoint(&text)?) };
-            Ok(())
-        },
-        show: |settings| quote(&settings.otlp.endpoint.as_ref().map(Uri::to_string).unwrap_or_default()),
-    },
-    Key {
-        name: "otlp.headers",
-        help: "headers of each push, for example authorization",
-        set: |settings, value| {
-            settings.otlp.headers = value.pairs()?.iter().enumerate().map(header).collect::<Result<_, _>>()?;
-            Ok(())
-        },
-        show: |settings| {
-            let names: Vec<_> = settings.otlp.headers.iter().map(|(name, _)| format!("{name} = \"***\"")).collect();
-            if names.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", names.join(", ")) }
-        },
-    },
-    Key {
-        name: "otlp.timeout",
-        help: "how long one push may take",
-        set: |settings, value| {
-            settings.otlp.timeout = value.duration(range::OTLP_TIMEOUT)?;
-            Ok(())
-        },
-        show: |settings| duration(settings.otlp.timeout),
-    },
-];
+pub(crate) static KEYS: LazyLock<Vec<Key>> =
+    LazyLock::new(|| [scrape::KEYS, serve::KEYS, store::KEYS, tell::KEYS, otlp::KEYS].concat());
+
+/// What no agent can work with, key by key. Text was checked value by value when it was read; what several keys say
+/// together, and what code wrote, was not.
+pub(crate) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut problems = Problems(Vec::new());
+    for check in [scrape::check, serve::check, store::check, tell::check, otlp::check] {
+        check(settings, &mut problems);
+    }
+    problems.0
+}
+
+/// Keys that no agent can work with, each with the way to put it right.
+struct Problems(Vec<(&'static str, String)>);
+
+impl Problems {
+    fn add(&mut self, key: &'static str, message: String) {
+        self.0.push((key, message));
+    }
+
+    /// Adds what is wrong, if anything.
+    fn note<T>(&mut self, key: &'static str, checked: Result<T, String>) {
+        if let Err(message) = checked {
+            self.add(key, message);
+        }
+    }
+}
 
 /// What the environment says: the key's place in [`KEYS`], the variable, its value. Ours stand behind the standard ones,
 /// so that they win. An empty variable counts as unset, as the OpenTelemetry specification asks.
@@ -320,7 +91,7 @@ pub(crate) fn from_env(env: &Env<'_>) -> Vec<(usize, String, Value)> {
             add("otlp.timeout", variable, Value::Text(format!("{}ms", value.trim())));
         }
     }
-    for key in KEYS {
+    for key in KEYS.iter() {
         let variable = key.env();
         if let Some(value) = env(&variable) {
             add(key.name, &variable, Value::Text(value));
@@ -376,77 +147,6 @@ pub(crate) fn unknown(path: &str) -> String {
     }
 }
 
-/// Where OTLP receivers take metrics, unless told otherwise.
-const METRICS_PATH: &str = "/v1/metrics";
-
-/// The address that pushes go to; one without a path gets the standard one.
-fn endpoint(text: &str) -> Result<Uri, String> {
-    let wrong = || format!("`{text}` is no http:// or https:// URL; write one such as http://127.0.0.1:4318");
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    if !is_http || uri.host().is_none_or(str::is_empty) {
-        return Err(wrong());
-    }
-    if uri.path() == "/" && uri.query().is_none() {
-        return format!("{}{METRICS_PATH}", text.trim_end_matches('/')).parse().map_err(|_| wrong());
-    }
-    Ok(uri)
-}
-
-/// Where Alertmanagers take alerts, below their own address.
-const ALERTS_PATH: &str = "/api/v2/alerts";
-
-/// The address that alerts go to, from that of the Alertmanager; it may stand below a path.
-fn alertmanager(text: &str) -> Result<Uri, String> {
-    let wrong = || "this is no http:// or https:// URL; write one such as http://127.0.0.1:9093".to_owned();
-    let base = url(text).map_err(|_| wrong())?;
-    if base.query().is_some() {
-        return Err(wrong());
-    }
-    let base = base.to_string();
-    let base = base.trim_end_matches('/');
-    let whole = if base.ends_with(ALERTS_PATH) { base.to_owned() } else { format!("{base}{ALERTS_PATH}") };
-    whole.parse().map_err(|_| wrong())
-}
-
-/// An address that may hold a secret, so a wrong one is not repeated.
-fn secret_url(text: &str) -> Result<Option<Uri>, String> {
-    if text.is_empty() { Ok(None) } else { url(text).map(Some) }
-}
-
-fn url(text: &str) -> Result<Uri, String> {
-    let wrong = || "this is no http:// or https:// URL; write one such as https://example.com/hook".to_owned();
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    // A name and password in front of the host would be sent to nobody.
-    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if !is_http || has_user || uri.host().is_none_or(str::is_empty) { Err(wrong()) } else { Ok(uri) }
-}
-
-/// A header of a push. What should be a name may hold a secret if the pair was written wrongly, so it is not repeated.
-fn header((index, (name, value)): (usize, &(String, String))) -> Result<(HeaderName, HeaderValue), String> {
-    let header = HeaderName::try_from(name.as_str())
-        .map_err(|_| format!("pair {} does not begin with the name of a header; write name=value", index + 1))?;
-    let mut value = HeaderValue::try_from(value.as_str())
-        .map_err(|_| format!("the value of `{name}` has characters that no header can carry"))?;
-    value.set_sensitive(true);
-    Ok((header, value))
-}
-
-/// A filter for log lines. A word that is no level would be read as the name of a module, and nothing would be logged.
-fn log_filter(text: &str) -> Result<tracing_subscriber::filter::Targets, String> {
-    let wrong = || {
-        format!(
-            "`{text}` is no log filter; write error, warn, info, debug or trace, or pairs such as outrigger_agent=debug"
-        )
-    };
-    let known = |part: &str| part.contains('=') || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    if text.is_empty() || !text.split(',').all(|part| known(part.trim())) {
-        return Err(wrong());
-    }
-    text.parse().map_err(|_| wrong())
-}
-
 fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -466,34 +166,6 @@ mod tests {
         assert_eq!(flag("scrape_timeout"), "--scrape-timeout");
         let names: Vec<_> = KEYS.iter().map(Key::env).collect();
         assert!(names.contains(&"OUTRIGGER_OTLP_ENDPOINT".to_owned()), "{names:?}");
-    }
-
-    #[test]
-    fn endpoints_get_their_path_once() {
-        for (written, read) in [
-            ("http://a:4318", "http://a:4318/v1/metrics"),
-            ("http://a:4318/", "http://a:4318/v1/metrics"),
-            ("https://a/otlp", "https://a/otlp"),
-            ("http://a:4318/v1/metrics", "http://a:4318/v1/metrics"),
-        ] {
-            assert_eq!(endpoint(written).unwrap().to_string(), read);
-        }
-        assert!(endpoint("grpc://a:4317").is_err());
-    }
-
-    #[test]
-    fn alertmanagers_are_named_by_their_own_address() {
-        for (written, read) in [
-            ("http://a:9093", "http://a:9093/api/v2/alerts"),
-            ("https://a/alertmanager/", "https://a/alertmanager/api/v2/alerts"),
-            ("http://a:9093/api/v2/alerts", "http://a:9093/api/v2/alerts"),
-        ] {
-            assert_eq!(alertmanager(written).unwrap().to_string(), read);
-        }
-        for wrong in ["a:9093", "http://", "http://a?b=c", "ftp://a", "http://me:secret@a"] {
-            let error = alertmanager(wrong).unwrap_err();
-            assert!(!error.contains("secret"), "{error}");
-        }
     }
 
     #[test]
@@ -520,7 +192,7 @@ mod tests {
     #[test]
     fn every_default_is_shown_as_a_value_that_reads_back() {
         let defaults = Settings::default();
-        for key in KEYS {
+        for key in KEYS.iter() {
             let toml = format!("{} = {}", key.name, (key.show)(&defaults));
             let again = Settings::from_toml(&toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
             assert_eq!((key.show)(&again), (key.show)(&defaults));
@@ -540,7 +212,7 @@ mod tests {
             assert!(of(&settings, name, "x").is_empty(), "{name}");
         }
         assert!(of(&settings, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").is_empty(), "nothing is pushed");
-        settings.otlp.endpoint = Some(Uri::from_static("http://c:4317/v1/metrics"));
+        settings.otlp.endpoint = Some(http::Uri::from_static("http://c:4317/v1/metrics"));
         assert_eq!(of(&settings, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").len(), 1);
     }
 }

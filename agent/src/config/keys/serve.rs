@@ -1,0 +1,69 @@
+//! What the agent shows of itself: where it listens, and what it logs.
+
+use super::{Key, Problems, quote};
+use crate::config::Settings;
+use crate::config::value::Value;
+
+/// The keys.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "listen",
+        help: "where the page, /metrics and the API are served",
+        set: |settings, value| {
+            let text = value.text()?;
+            settings.listen =
+                text.parse().map_err(|_| format!("`{text}` is no address; write one such as 127.0.0.1:9465"))?;
+            Ok(())
+        },
+        show: |settings| quote(&settings.listen.to_string()),
+    },
+    Key {
+        name: "listen_unprotected",
+        help: "whether to listen beyond loopback although no password is asked for",
+        set: |settings, value| {
+            settings.listen_unprotected = value.flag()?;
+            Ok(())
+        },
+        show: |settings| settings.listen_unprotected.to_string(),
+    },
+    Key {
+        name: "log",
+        help: "log lines to write: error, warn, info, debug, trace, or target=level pairs",
+        set: |settings, value| {
+            let text = match value {
+                // `a=debug,b=info` in a variable is one filter, not a list.
+                Value::List(parts) => parts.join(","),
+                other => other.text()?,
+            };
+            settings.log = log_filter(&text)?;
+            Ok(())
+        },
+        show: |settings| quote(&settings.log.to_string()),
+    },
+];
+
+/// What no agent can work with.
+pub(super) fn check(settings: &Settings, problems: &mut Problems) {
+    if !settings.listen.ip().is_loopback() && !settings.listen_unprotected {
+        let message = format!(
+            "{} can be reached from other machines and nothing there asks for a password; listen on 127.0.0.1, or say \
+             `listen_unprotected = true` (--listen-unprotected) if the network around it is trusted",
+            settings.listen
+        );
+        problems.add("listen", message);
+    }
+}
+
+/// A filter for log lines. A word that is no level would be read as the name of a module, and nothing would be logged.
+fn log_filter(text: &str) -> Result<tracing_subscriber::filter::Targets, String> {
+    let wrong = || {
+        format!(
+            "`{text}` is no log filter; write error, warn, info, debug or trace, or pairs such as outrigger_agent=debug"
+        )
+    };
+    let known = |part: &str| part.contains('=') || part.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    if text.is_empty() || !text.split(',').all(|part| known(part.trim())) {
+        return Err(wrong());
+    }
+    text.parse().map_err(|_| wrong())
+}
