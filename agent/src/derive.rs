@@ -15,7 +15,7 @@
 
 mod kept;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use outrigger_detect::quantile;
 use outrigger_semconv::{http, label};
@@ -140,7 +140,8 @@ const MAX_INTERVALS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Routes {
     limit: usize,
-    routes: HashMap<RouteKey, Route>,
+    /// In an order of their own, so that equal pages give equal sums.
+    routes: BTreeMap<RouteKey, Route>,
     /// What each series held at the last page that had it, by its identity.
     baselines: HashMap<u64, Baseline>,
     page: u64,
@@ -168,7 +169,7 @@ struct Change {
 
 impl Routes {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, routes: HashMap::new(), baselines: HashMap::new(), page: 0, restarted: false }
+        Self { limit, routes: BTreeMap::new(), baselines: HashMap::new(), page: 0, restarted: false }
     }
 
     /// Takes in the page that `series` just read. [`Route::last`] is then the latest interval of each route, unless the

@@ -5,7 +5,7 @@
 //! still count in rates and error ratios.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -131,7 +131,8 @@ pub(crate) struct KeptWatch {
 /// The watches of one target, a route each.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
-    by_route: HashMap<RouteKey, Watch>,
+    /// In an order of their own, so that equal pages give equal findings.
+    by_route: BTreeMap<RouteKey, Watch>,
 }
 
 impl Watches {
