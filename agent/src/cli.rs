@@ -1,6 +1,8 @@
 //! The command line of `outrigger`.
 
 mod detect;
+mod record;
+mod replay;
 
 use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
@@ -33,6 +35,8 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check(&file),
         Command::Health { url, timeout } => health(url, timeout.into()),
         Command::Detect(detect) => detect::main(&detect),
+        Command::Record(args) => record::main(&args),
+        Command::Replay(args) => replay::main(&args),
     }
 }
 
@@ -51,7 +55,8 @@ Examples:
   outrigger run --otlp-endpoint http://collector:4318
   outrigger run --tell-alertmanager http://127.0.0.1:9093
   outrigger check outrigger.toml                  is this file right, and what does it mean?
-  outrigger detect hist < route.csv               what would have been flagged?
+  outrigger replay --prometheus http://127.0.0.1:9090 --start -6h --out pictures
+                                                  what would have been flagged?
 
 Every key of the file is an environment variable too: `interval` is OUTRIGGER_INTERVAL,
 `otlp.endpoint` is OUTRIGGER_OTLP_ENDPOINT. Flags win over variables, variables over the file.
@@ -81,6 +86,12 @@ enum Command {
     /// Run a detector over CSV on stdin: one row in, one verdict out.
     #[command(subcommand)]
     Detect(Detect),
+    /// Keep a service's pages in a file, for `outrigger replay`.
+    #[command(long_about = record::ABOUT, after_help = record::EXAMPLES)]
+    Record(record::Record),
+    /// Tell what would have been flagged in the past, with a picture of each incident.
+    #[command(long_about = replay::ABOUT, after_help = replay::EXAMPLES)]
+    Replay(Box<replay::Replay>),
 }
 
 #[derive(Args)]

@@ -36,6 +36,8 @@ mod derive;
 mod export;
 mod health;
 mod incident;
+mod picture;
+mod replay;
 mod run;
 mod series;
 mod serve;

@@ -34,6 +34,12 @@ pub struct Address {
 }
 
 impl Address {
+    /// The address of pages that come from elsewhere, which only have a name.
+    pub(crate) fn named(label: &str) -> Self {
+        let known = label.parse::<Self>().unwrap_or_default();
+        Self { label: label.to_owned(), ..known }
+    }
+
     /// The value of the `target` label: `host:port`, and the path if it is not `/metrics`.
     #[must_use]
     pub fn label(&self) -> &str {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::incident::IncidentsView;
+use crate::picture::svg::Text;
 use crate::status::{RouteView, StatusView, TargetView};
 
 /// The page as it stands now.
@@ -102,25 +103,6 @@ fn write_route(html: &mut String, route: &RouteView) -> fmt::Result {
         write!(html, "<td class=\"n\">{millis}</td>")?;
     }
     html.write_str("</tr>\n")
-}
-
-/// Text that was written by others, made safe for elements and attributes.
-struct Text<'a>(&'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,265 @@
+//! Plays pages to the agent's own state and watches what it makes of them.
+//!
+//! Nothing here reads a clock: the time is that of the pages. A target that nobody looked at for long is taken up again as
+//! an agent does that was restarted.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::recording::Taken;
+use crate::collect::scrape::{Address, Scrape, ScrapeError};
+use crate::config::Settings;
+use crate::derive::RouteKey;
+use crate::incident::{Incident, IncidentSettings};
+use crate::picture::incident::{Told, since_epoch};
+use crate::picture::{Scene, Span, Strip};
+use crate::state::State;
+use crate::target::Target;
+
+/// An incident that is over, or as far as it came, with its pictures.
+#[derive(Debug)]
+pub(crate) struct Episode {
+    pub(crate) told: Told,
+    /// The whole of it, as the API shows it.
+    pub(crate) json: serde_json::Value,
+    /// The routes that it affected most.
+    pub(crate) scenes: Vec<Scene>,
+}
+
+/// What was played.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Played {
+    pub(crate) pages: u64,
+    /// Scrapes that gave no page.
+    pub(crate) failures: u64,
+    /// Pages that came after a later one of their target, or of a target too many.
+    pub(crate) dropped: u64,
+    /// Requests that were counted.
+    pub(crate) requests: u64,
+    /// By target.
+    pub(crate) targets: BTreeMap<String, PlayedTarget>,
+}
+
+/// What was played of one target.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PlayedTarget {
+    /// The first page and the last, in seconds since the epoch.
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    /// The time that was judged, in seconds: what lies between pages, without the gaps.
+    pub(crate) watched: f64,
+    /// Routes that had requests.
+    pub(crate) routes: usize,
+    /// Those of them that were still being learnt at the end.
+    pub(crate) warming_up: usize,
+}
+
+/// The most targets that are told apart.
+const MAX_TARGETS: usize = 200;
+/// After a gap longer than this the target is taken up anew, as the agent does after a restart.
+const LONGEST_GAP: Duration = Duration::from_secs(300);
+/// What a picture shows before an incident, and after it, in seconds.
+const LEAD: f64 = 1800.0;
+const TAIL: f64 = 300.0;
+/// The most routes of an incident that are drawn.
+const MAX_SCENES: usize = 4;
+
+/// The agent's state under the clock of the pages.
+pub(crate) struct Player {
+    settings: Settings,
+    state: State,
+    /// What stands for the time of the first page.
+    base: Instant,
+    first: Option<SystemTime>,
+    lookers: Vec<Looker>,
+    played: Played,
+}
+
+/// What is noted of one target for the pictures.
+#[derive(Default)]
+struct Looker {
+    last: Option<SystemTime>,
+    strips: BTreeMap<RouteKey, Strip>,
+    /// The incident that is being followed, and when it was seen to be over.
+    episode: Option<(String, f64, Option<f64>)>,
+    routes_seen: BTreeMap<RouteKey, ()>,
+}
+
+impl Player {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        // Whatever is found stays, however old it is and however much.
+        let incidents = IncidentSettings { keep: 100_000, keep_for: Duration::from_secs(100 * 365 * 86_400) };
+        let settings = Settings { targets: Vec::new(), incidents, ..settings.clone() };
+        let state = State::new(&settings);
+        Self { base: state.started, state, settings, first: None, lookers: Vec::new(), played: Played::default() }
+    }
+
+    /// Plays one page. Answers the incident that has been over long enough for its picture, if there is one.
+    pub(crate) fn play(&mut self, taken: Taken) -> Option<Episode> {
+        let Taken { at, target, page } = taken;
+        let Some(index) = self.index(&target) else {
+            self.played.dropped += 1;
+            return None;
+        };
+        let first = *self.first.get_or_insert(at);
+        let since = at.duration_since(first).ok();
+        let before = self.lookers.get(index).and_then(|looker| looker.last);
+        let (Some(started), true) =
+            (since.and_then(|since| self.base.checked_add(since)), before.is_none_or(|before| at > before))
+        else {
+            self.played.dropped += 1;
+            return None;
+        };
+        if before.is_some_and(|before| at.duration_since(before).is_ok_and(|gap| gap > LONGEST_GAP)) {
+            self.take_up_again(index, at);
+        }
+        if let Some(looker) = self.lookers.get_mut(index) {
+            looker.last = Some(at);
+        }
+        self.played.pages += u64::from(page.is_ok());
+        self.played.failures += u64::from(page.is_err());
+        let page = page.map_err(ScrapeError::Connection);
+        self.state.absorb_scrape(index, &Scrape { started, at, took: Duration::ZERO, page });
+        self.note(index, at);
+        self.follow(index, at)
+    }
+
+    /// What is still open, or was over only lately, and what was played in all.
+    pub(crate) fn finish(mut self) -> (Vec<Episode>, Played) {
+        let mut last = Vec::new();
+        for index in 0..self.lookers.len() {
+            last.extend(self.end(index));
+            let Some(target) = self.state.targets.get(index) else { continue };
+            if let Some(played) = self.played.targets.get_mut(target.address.label()) {
+                played.warming_up = target.warming_up();
+            }
+        }
+        (last, self.played)
+    }
+
+    /// The number of a target, which may be new; `None` if there are too many.
+    fn index(&mut self, label: &str) -> Option<usize> {
+        if let Some(index) = self.state.targets.iter().position(|target| target.address.label() == label) {
+            return Some(index);
+        }
+        if self.state.targets.len() >= MAX_TARGETS {
+            return None;
+        }
+        self.state.targets.push(Target::new(Address::named(label), &self.settings));
+        self.lookers.push(Looker::default());
+        Some(self.state.targets.len() - 1)
+    }
+
+    /// As an agent goes on that was away: with all it knows, but for where the page's series are.
+    fn take_up_again(&mut self, index: usize, now: SystemTime) {
+        let Some(target) = self.state.targets.get_mut(index) else { return };
+        let kept = target.keep();
+        let mut anew = Target::new(target.address.clone(), &self.settings);
+        if let Some(kept) = kept {
+            // The state is of this very release.
+            let _ = anew.restore(kept, &self.settings, now);
+        }
+        *target = anew;
+    }
+
+    /// Notes what the last page brought.
+    fn note(&mut self, index: usize, at: SystemTime) {
+        let now = since_epoch(at);
+        let (Some(target), Some(looker)) = (self.state.targets.get(index), self.lookers.get_mut(index)) else { return };
+        let label = target.address.label();
+        let played = self
+            .played
+            .targets
+            .entry(label.to_owned())
+            .or_insert_with(|| PlayedTarget { from: now, ..Default::default() });
+        played.to = now;
+        if target.health.is_up() && target.is_judged() {
+            played.watched += target.series.interval().unwrap_or_default().as_secs_f64();
+            let keep_from = looker.episode.as_ref().map_or(now, |(_, from, _)| from.min(now)) - LEAD;
+            for (key, route) in target.routes.iter() {
+                let Some(interval) = route.last() else { continue };
+                let requests = interval.requests();
+                self.played.requests = self.played.requests.saturating_add(requests);
+                if requests > 0 && !looker.routes_seen.contains_key(key) {
+                    looker.routes_seen.insert(key.clone(), ());
+                }
+                match looker.strips.get_mut(key) {
+                    Some(strip) => strip.push(&route.bounds, interval, now, keep_from),
+                    None => {
+                        let mut strip = Strip::default();
+                        strip.push(&route.bounds, interval, now, keep_from);
+                        looker.strips.insert(key.clone(), strip);
+                    }
+                }
+            }
+            played.routes = looker.routes_seen.len();
+            looker.strips.retain(|key, _| target.routes.get(key).is_some());
+        }
+    }
+
+    /// Follows the target's incident. Answers it when it has been over for long enough.
+    fn follow(&mut self, index: usize, at: SystemTime) -> Option<Episode> {
+        let now = since_epoch(at);
+        let label = self.state.targets.get(index)?.address.label();
+        let open =
+            self.state.incidents.open(label).map(|incident| (incident.id.clone(), since_epoch(incident.began_at())));
+        let looker = self.lookers.get_mut(index)?;
+        let is_done = match (&mut looker.episode, &open) {
+            (None, _) => false,
+            (Some((id, _, over)), Some((open, _))) if id == open => {
+                *over = None;
+                false
+            }
+            // Another one is open.
+            (Some(_), Some(_)) => true,
+            (Some((_, _, over)), None) => now - *over.get_or_insert(now) >= TAIL,
+        };
+        let done = if is_done { self.end(index) } else { None };
+        if let (Some((id, onset)), Some(looker)) = (open, self.lookers.get_mut(index)) {
+            looker.episode.get_or_insert((id, onset, None));
+        }
+        done
+    }
+
+    /// Takes the picture of the incident that is being followed on a target.
+    fn end(&mut self, index: usize) -> Option<Episode> {
+        let looker = self.lookers.get_mut(index)?;
+        let (id, ..) = looker.episode.take()?;
+        Episode::of(self.state.incidents.get(&id)?, &looker.strips)
+    }
+}
+
+impl Episode {
+    fn of(incident: &Incident, strips: &BTreeMap<RouteKey, Strip>) -> Option<Self> {
+        let json = serde_json::to_value(incident.view()).ok()?;
+        let told = Told::of(&json)?;
+        let onset = since_epoch(told.started_at.0);
+        let span = Span { onset, detected: since_epoch(told.detected_at.0), end: told.end() };
+        let length = span.end.map_or(0.0, |end| end - onset);
+        // As much before it as it lasted, so that a short one is not lost in a long picture.
+        let lead = (2.0 * length).clamp(LEAD / 3.0, LEAD);
+        let (from, to) = (onset - lead, span.end.map_or(f64::INFINITY, |end| end + (length / 2.0).clamp(120.0, TAIL)));
+        let scene = |(key, strip): (&RouteKey, &Strip)| Scene {
+            route: format!("{} {}", key.method, key.route),
+            bounds: strip.bounds().to_vec(),
+            cells: strip.between(from, to),
+            span,
+        };
+        let mut keys: Vec<RouteKey> = Vec::new();
+        for route in &told.routes {
+            let key = RouteKey { method: route.method.clone(), route: route.route.clone() };
+            if !keys.contains(&key) && keys.len() < MAX_SCENES {
+                keys.push(key);
+            }
+        }
+        let mut scenes: Vec<_> = keys.iter().filter_map(|key| strips.get_key_value(key)).map(scene).collect();
+        if scenes.is_empty() {
+            // It is about no route: the busiest one shows what requests felt of it.
+            let requests =
+                |strip: &Strip| strip.between(from, to).iter().map(|cell| cell.requests() as f64).sum::<f64>();
+            let busiest = strips.iter().max_by(|a, b| requests(a.1).total_cmp(&requests(b.1)));
+            scenes.extend(busiest.map(scene));
+        }
+        Some(Self { told, json, scenes })
+    }
+}

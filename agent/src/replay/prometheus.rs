@@ -1,0 +1,352 @@
+//! Pages put together from what a Prometheus server kept.
+//!
+//! All samples of one scrape carry the time of that scrape, so asking for **raw samples** (an instant query of a range
+//! selector, `up{job="shop"}[10m]`) gives the pages back as they were, at the times they were taken: no counter is moved to
+//! another moment, and a restart shows where it was. `query_range` would answer with values on a grid, where a missed scrape
+//! repeats an older one and two counters of a page may be of different scrapes; it is used when a step is asked for, for
+//! servers that keep too much or do not answer raw samples.
+//!
+//! `up` says when the target was scraped at all, and when in vain. The time is asked for in pieces; a piece whose answer is
+//! too large is asked for again in halves.
+
+mod answer;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+
+use super::naming::Naming;
+use super::recording::Taken;
+use crate::client::Client;
+use answer::{Assembler, Refusal};
+
+/// What is asked of which server.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    /// The server, with a path if it stands behind one.
+    pub(crate) server: Uri,
+    /// A file with the token to send, if one is wanted.
+    pub(crate) token: Option<String>,
+    pub(crate) start: SystemTime,
+    pub(crate) end: SystemTime,
+    /// A grid instead of raw samples.
+    pub(crate) step: Option<Duration>,
+    /// Matchers of labels, such as `job="shop"`.
+    pub(crate) matcher: String,
+    pub(crate) naming: Naming,
+}
+
+/// A piece of time that is still to be asked for, in milliseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Piece {
+    from: u64,
+    to: u64,
+}
+
+/// Pages from a Prometheus server.
+pub(crate) struct Source {
+    query: Query,
+    client: Client,
+    pieces: VecDeque<Piece>,
+    assembler: Assembler,
+    /// Pages of the last piece, in the order of time.
+    ready: VecDeque<Taken>,
+    /// The share of the time that was asked for already.
+    pub(crate) done: f64,
+    /// What a reader should know.
+    pub(crate) complaints: Vec<String>,
+}
+
+/// How much is asked for at first. It is halved when the answer is too large.
+const PIECE: u64 = 30 * 60 * 1000;
+/// The shortest piece.
+const SHORTEST: u64 = 10_000;
+/// The most bytes of an answer that are read, and samples that it may have.
+const MAX_ANSWER: usize = 64 << 20;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Said of samples that cannot be used.
+const OWN_TIMES: &str = "some samples belong to no scrape of their target, since they carry times of their own, or `up` does \
+                         not match; they are left out";
+/// The most names that an error mentions.
+const NAMED: usize = 3;
+
+/// Why there are no pages.
+#[derive(Debug)]
+pub(crate) enum AskError {
+    /// The server did not answer as one does that can be asked.
+    Server(String),
+    /// It has nothing of what was asked for, as the text says.
+    Nothing(String),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(why) | Self::Nothing(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Source {
+    /// Looks whether the server has what is asked for.
+    pub(crate) async fn open(mut query: Query) -> Result<Self, AskError> {
+        query.matcher = matchers(&query.matcher);
+        let client = Client::new([&query.server]).map_err(|error| AskError::Server(error.to_string()))?;
+        let (from, to) = (millis(query.start), millis(query.end));
+        let assembler = Assembler::new(query.naming.clone());
+        let source = Self {
+            pieces: pieces(from, to),
+            query,
+            client,
+            assembler,
+            ready: VecDeque::new(),
+            done: 0.0,
+            complaints: Vec::new(),
+        };
+        source.check().await?;
+        Ok(source)
+    }
+
+    /// The next page; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Taken>, AskError> {
+        while self.ready.is_empty() {
+            let Some(piece) = self.pieces.pop_front() else {
+                return Ok(None);
+            };
+            match self.ask(piece).await {
+                Ok(pages) => self.ready = pages,
+                Err(Refusal::TooMuch(_)) if piece.to - piece.from >= 2 * SHORTEST => {
+                    let middle = u64::midpoint(piece.from, piece.to);
+                    self.pieces.push_front(Piece { from: middle, ..piece });
+                    self.pieces.push_front(Piece { to: middle, ..piece });
+                    continue;
+                }
+                Err(Refusal::TooMuch(why) | Refusal::Other(why)) => {
+                    return Err(AskError::Server(format!("{}: {why}", self.query.server)));
+                }
+            }
+            let (from, to) = (millis(self.query.start), millis(self.query.end));
+            self.done = (piece.to - from) as f64 / (to - from).max(1) as f64;
+        }
+        if self.assembler.dropped > 0 && self.complaints.is_empty() {
+            self.complaints.push(OWN_TIMES.to_owned());
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// One piece's pages.
+    async fn ask(&mut self, piece: Piece) -> Result<VecDeque<Taken>, Refusal> {
+        let scrapes = self.samples(&format!("up{{{}}}", self.query.matcher), piece).await?;
+        let samples = self.samples(&self.selector(), piece).await?;
+        self.assembler.assemble(&scrapes, &samples).map_err(Refusal::Other)
+    }
+
+    /// Everything that the agent reads of a page.
+    fn selector(&self) -> String {
+        let mut names: Vec<_> = outrigger_semconv::metrics().map(|metric| metric.name.to_owned()).collect();
+        names.push("target_info".to_owned());
+        names.push(self.query.naming.metric().to_owned());
+        names.sort();
+        names.dedup();
+        // No name has a sign that means something in a pattern.
+        let names = names.join("|");
+        let comma = if self.query.matcher.is_empty() { "" } else { "," };
+        format!("{{__name__=~\"({names})(_bucket|_sum|_count)?\"{comma}{}}}", self.query.matcher)
+    }
+
+    async fn samples(&self, selector: &str, piece: Piece) -> Result<Vec<u8>, Refusal> {
+        match self.query.step {
+            None => {
+                // From one millisecond before: some releases leave the first moment of a range out. What comes twice is
+                // known by its time.
+                let range = piece.to - piece.from + 1;
+                let query = format!("{selector}[{range}ms]");
+                self.ask_server("query", &[("query", &query), ("time", &seconds(piece.to))]).await
+            }
+            Some(step) => {
+                let form = [
+                    ("query", selector),
+                    ("start", &seconds(piece.from)),
+                    ("end", &seconds(piece.to - 1)),
+                    ("step", &format!("{}ms", step.as_millis().max(1))),
+                ];
+                self.ask_server("query_range", &form).await
+            }
+        }
+    }
+
+    async fn ask_server(&self, what: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
+        let other = |why: String| Refusal::Other(why);
+        let server = self.query.server.to_string();
+        let uri = format!("{}/api/v1/{what}", server.trim_end_matches('/'));
+        let form: Vec<_> = form.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+        let form = form.join("&");
+        // Queries may be long and are posted; labels have to be asked for.
+        let (mut request, body) = if what.starts_with("label/") {
+            (Request::get(format!("{uri}?{form}")), String::new())
+        } else {
+            (Request::post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded"), form)
+        };
+        request = request.header(USER_AGENT, concat!("outrigger/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.query.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| other(error.to_string()))?;
+        let exchange = async {
+            let response = self.client.send(request).await.map_err(|error| other(error.to_string()))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    Refusal::TooMuch(format!("the answer is larger than {} MiB", MAX_ANSWER >> 20))
+                } else {
+                    Refusal::Other(error.to_string())
+                }
+            })?;
+            Ok((status, body.to_bytes()))
+        };
+        let answered = tokio::time::timeout(PATIENCE, exchange).await;
+        let (status, body) = answered.unwrap_or_else(|_| {
+            Err(Refusal::TooMuch(format!("no answer within {}", humantime::format_duration(PATIENCE))))
+        })?;
+        if status.is_success() { Ok(body.to_vec()) } else { Err(answer::refusal(status, &body)) }
+    }
+
+    /// Whether there are requests at all in that time; names that are nearest to what was asked for if not.
+    async fn check(&self) -> Result<(), AskError> {
+        let server = &self.query.server;
+        let wrong = |refusal| match refusal {
+            Refusal::TooMuch(why) | Refusal::Other(why) => AskError::Server(format!("{server}: {why}")),
+        };
+        let metric = self.query.naming.metric();
+        let span = [("start", seconds(millis(self.query.start))), ("end", seconds(millis(self.query.end)))];
+        let ask = async |matcher: String| {
+            let mut form: Vec<_> = span.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            form.push(("match[]", &matcher));
+            let names = self.ask_server("label/__name__/values", &form).await.map_err(wrong)?;
+            answer::names(&names).map_err(AskError::Server)
+        };
+        let (own, matcher) = (comma(&self.query.matcher), &self.query.matcher);
+        if !ask(format!("{{__name__=~\"{metric}(_count)?\"{own}{matcher}}}")).await?.is_empty() {
+            return Ok(());
+        }
+        let times = format!(
+            "between {} and {}",
+            humantime::format_rfc3339_seconds(self.query.start),
+            humantime::format_rfc3339_seconds(self.query.end)
+        );
+        // What there is instead: of these targets first, then of all.
+        for matcher in [self.query.matcher.as_str(), ""] {
+            let names = ask(format!("{{__name__=~\".*_bucket\"{}{matcher}}}", comma(matcher))).await?;
+            let names = nearest(metric, &names);
+            if names.is_empty() {
+                continue;
+            }
+            let these = if matcher.is_empty() && !self.query.matcher.is_empty() {
+                format!("nothing of it matches {{{}}}; others have it as", self.query.matcher)
+            } else {
+                "the nearest histograms are".to_owned()
+            };
+            return Err(AskError::Nothing(format!(
+                "{server}: there is no {metric} {times}; {these} {}. Name one with --metric, or other targets with --match",
+                names.join(", ")
+            )));
+        }
+        Err(AskError::Nothing(format!(
+            "{server}: there is no {metric} {times}, and no other histogram that matches; look at --start, --end and --match"
+        )))
+    }
+}
+
+/// What stands between the braces.
+fn matchers(text: &str) -> String {
+    let text = text.trim();
+    text.strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+        .unwrap_or(text)
+        .trim()
+        .trim_end_matches(',')
+        .to_owned()
+}
+
+fn comma(matcher: &str) -> &'static str {
+    if matcher.is_empty() { "" } else { "," }
+}
+
+/// The histograms whose names are most like another.
+fn nearest(metric: &str, buckets: &[String]) -> Vec<String> {
+    let mut names: Vec<_> = buckets.iter().map(|name| name.trim_end_matches("_bucket").to_owned()).collect();
+    names.sort_by(|a, b| {
+        strsim::jaro_winkler(metric, b).total_cmp(&strsim::jaro_winkler(metric, a)).then_with(|| a.cmp(b))
+    });
+    names.truncate(NAMED);
+    names
+}
+
+fn pieces(from: u64, to: u64) -> VecDeque<Piece> {
+    let mut pieces = VecDeque::new();
+    let mut at = from;
+    while at < to {
+        let end = at.saturating_add(PIECE).min(to);
+        pieces.push_back(Piece { from: at, to: end });
+        at = end;
+    }
+    pieces
+}
+
+fn millis(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// A value of a form. Source: RFC 3986, unreserved characters stand for themselves.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_asked_for_in_pieces() {
+        let pieces = pieces(1000, 1000 + 2 * PIECE + 5);
+        let pairs: Vec<_> = pieces.iter().map(|piece| (piece.from, piece.to)).collect();
+        assert_eq!(
+            pairs,
+            [(1000, 1000 + PIECE), (1000 + PIECE, 1000 + 2 * PIECE), (1000 + 2 * PIECE, 1005 + 2 * PIECE)]
+        );
+    }
+
+    #[test]
+    fn the_nearest_names_come_first() {
+        let names = ["go_gc_bucket", "http_request_duration_seconds_bucket", "http_server_requests_seconds_bucket"];
+        let names = nearest("http_server_request_duration_seconds", &names.map(str::to_owned));
+        assert_eq!(names[2], "go_gc");
+        assert!(names[0].starts_with("http_"));
+    }
+
+    #[test]
+    fn matchers_may_stand_in_braces() {
+        for text in ["{job=\"a\"}", "job=\"a\"", " { job=\"a\", } "] {
+            assert_eq!(matchers(text), "job=\"a\"", "{text}");
+        }
+        assert_eq!(encoded("a{b=\"é\"}"), "a%7Bb%3D%22%C3%A9%22%7D");
+    }
+}
