@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     baseline::Baseline,
+    bursts::Storm,
     evidence::{Odds, surprise},
     history::Block,
     interval::MAX_WIDTH,
@@ -14,6 +15,8 @@ use crate::{
 const CLEAR_EVIDENCE: f64 = 5.0;
 /// A stretch with a tail beyond this score is not calm, whatever the tail that opened the anomaly says.
 const CLEAR_SCORE: f64 = 3.0;
+/// An anomaly of pauses is over when none came for this many times the longest time between them.
+const GAPS: f64 = 2.0;
 /// The share of the largest excess that the reported bound must have.
 const TELLING: f64 = 0.8;
 
@@ -31,6 +34,9 @@ pub(crate) struct Episode {
     share: f64,
     /// The highest score.
     pub(crate) peak: f64,
+    /// The longest time between the pauses that opened it, in seconds; 0 if it was not opened by pauses.
+    #[serde(default)]
+    gap: f64,
 }
 
 impl Episode {
@@ -47,7 +53,9 @@ impl Episode {
         self.tails.len() == width
             && (1..width).contains(&self.tail)
             && self.tails.is_sorted_by(|wide, narrow| wide >= narrow)
-            && [self.spent, self.seconds, self.share, self.peak].iter().all(|value| value.is_finite() && *value >= 0.0)
+            && [self.spent, self.seconds, self.share, self.peak, self.gap]
+                .iter()
+                .all(|value| value.is_finite() && *value >= 0.0)
     }
 }
 
@@ -75,11 +83,19 @@ impl Tracker {
         let share = share.max(behind);
         let (onset, _) = self.change_point(tail, Odds::new(usual, share));
         let tails = vec![0; self.baseline.width()];
-        let mut episode = Episode { tails, spent: 0.0, seconds: 0.0, tail, share, peak: score };
+        let mut episode = Episode { tails, spent: 0.0, seconds: 0.0, tail, share, peak: score, gap: 0.0 };
         for block in self.history.blocks().take(onset) {
             episode.add(block);
         }
         self.episode = Some(episode);
+    }
+
+    /// Opens a storm of pauses. What is calm between them does not end it.
+    pub(crate) fn open_storm(&mut self, Storm { finding, score, gap }: Storm) {
+        self.open(finding, score);
+        if let Some(episode) = &mut self.episode {
+            episode.gap = gap;
+        }
     }
 
     /// Opens a slow drift, told by a tail. It began before all that is kept block by block; the long-term memory's latest
@@ -90,7 +106,7 @@ impl Tracker {
         let tails: Vec<u64> = recent.iter().map(|count| count.round() as u64).collect();
         let spent = tails.first().copied().unwrap_or(0) as f64 * mean;
         let share = self.long_term.recent_share(tail);
-        let mut episode = Episode { tails, spent, seconds, tail, share, peak: 0.0 };
+        let mut episode = Episode { tails, spent, seconds, tail, share, peak: 0.0, gap: 0.0 };
         for block in self.history.staying() {
             episode.add(block);
         }
@@ -132,7 +148,7 @@ impl Tracker {
             }
             let n = tails.first().copied().unwrap_or(0) as f64;
             let x = tails.get(episode.tail).copied().unwrap_or(0) as f64;
-            if seconds >= rules.pace.clear_seconds
+            if seconds >= rules.pace.clear_seconds.max(GAPS * episode.gap)
                 && odds.weigh(x, n) <= -CLEAR_EVIDENCE
                 && !self.is_elevated(tails.get(..self.baseline.width()).unwrap_or_default(), rules, matters)
             {

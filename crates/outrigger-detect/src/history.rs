@@ -8,7 +8,7 @@ use crate::interval::MAX_WIDTH;
 const BLOCK_SECONDS: f64 = 2.0;
 const BLOCK_REQUESTS: u32 = 5;
 
-const FINE: usize = 12;
+pub(crate) const FINE: usize = 12;
 const COARSE: usize = 12;
 const FINE_PER_COARSE: usize = 6;
 

@@ -37,6 +37,7 @@
 
 mod baseline;
 mod burn;
+mod bursts;
 mod cause;
 mod episode;
 mod errors;

@@ -134,7 +134,7 @@ impl LongTerm {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Hours {
     /// Requests of each hour.
-    requests: Vec<f32>,
+    requests: [f32; HOURS],
     /// Shares above each bound, of 65535, hour by hour.
     shares: Vec<u16>,
     /// The hour at hand.
@@ -145,7 +145,7 @@ struct Hours {
 impl Hours {
     fn new(width: usize) -> Self {
         Self {
-            requests: vec![0.0; HOURS],
+            requests: [0.0; HOURS],
             shares: vec![0; HOURS * width.saturating_sub(1)],
             hour: None,
             filling: vec![0.0; width],
@@ -205,8 +205,7 @@ impl Hours {
     }
 
     fn is_sound(&self, width: usize) -> bool {
-        self.requests.len() == HOURS
-            && self.shares.len() == HOURS * width.saturating_sub(1)
+        self.shares.len() == HOURS * width.saturating_sub(1)
             && self.filling.len() == width
             && self.hour.is_none_or(|hour| usize::from(hour) < HOURS)
             && self.requests.iter().chain(&self.filling).all(|count| count.is_finite() && *count >= 0.0)

@@ -30,7 +30,7 @@ pub(crate) struct Noise {
     /// The part of it that is relied on, as [`halve`] writes it.
     settled: Vec<u16>,
     /// Requests per window that it was learnt at.
-    requests: Vec<f32>,
+    requests: [f32; WINDOWS.len()],
     /// Blocks that it was learnt from, at most [`MEMORY`].
     blocks: u32,
     /// Blocks since noise was settled.
@@ -39,12 +39,7 @@ pub(crate) struct Noise {
 
 impl Noise {
     pub(crate) fn new(width: usize) -> Self {
-        Self {
-            learnt: vec![0.0; WINDOWS.len() * width],
-            settled: vec![0; WINDOWS.len() * width],
-            requests: vec![0.0; WINDOWS.len()],
-            ..Self::default()
-        }
+        Self { learnt: vec![0.0; WINDOWS.len() * width], settled: vec![0; WINDOWS.len() * width], ..Self::default() }
     }
 
     /// How many times the variance of `requests` independent ones the share above a bound swings by; at least 1.
@@ -112,7 +107,6 @@ impl Noise {
     pub(crate) fn is_sound(&self, width: usize) -> bool {
         self.learnt.len() == WINDOWS.len() * width
             && self.settled.len() == self.learnt.len()
-            && self.requests.len() == WINDOWS.len()
             && self.learnt.iter().all(|learnt| learnt.is_finite())
             && self.settled.iter().all(|settled| unhalve(*settled).is_finite())
             && self.requests.iter().all(|requests| requests.is_finite() && *requests >= 0.0)

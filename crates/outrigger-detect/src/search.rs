@@ -27,6 +27,8 @@ const MOST_USUAL: f64 = 0.6;
 const SUSPICION_NOISE: f64 = 0.25;
 /// The window that the sway is learnt from.
 const SWAY_WINDOW: usize = 2;
+/// A sway lasts minutes: of what a longer window shows it explains only the part that these seconds are.
+const SWAY_SECONDS: f64 = 300.0;
 
 /// One window as tail counts.
 struct Window<'a> {
@@ -120,7 +122,7 @@ impl Tracker {
             if usual.learn && index == SWAY_WINDOW {
                 self.sway.learn(ranks, usual.shares, tails, requests, self.learning_weight());
             }
-            self.sway.of(ranks, tails, requests)
+            self.sway.of(ranks, tails, requests) * (SWAY_SECONDS / window.seconds.max(1.0)).min(1.0)
         });
         let short = if window.seconds < SHORT_SECONDS && usual.ranks.is_some() { SHORT_SCORE } else { 1.0 };
         let learnt = self.baseline.count(0).max(1.0);

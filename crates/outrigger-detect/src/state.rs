@@ -48,7 +48,7 @@ impl State {
 
     /// Bounds and tracker of a latency detector, if they can be trusted.
     pub(crate) fn open_latency(self) -> Result<(Vec<f64>, Tracker), StateError> {
-        let Watch::Latency { bounds, tracker } = self.0.open()? else {
+        let Watch::Latency { bounds, mut tracker } = self.0.open()? else {
             return Err(StateError::WrongSignal { found: "error", expected: "latency" });
         };
         if bounds.len() > Interval::MAX_BOUNDS || !are_bounds(&bounds) {
@@ -57,6 +57,7 @@ impl State {
         if !tracker.is_sound(bounds.len() + 1) {
             return Err(StateError::Damaged { what: "counts, blocks and bounds do not agree" });
         }
+        tracker.pauses.fit(bounds.len() + 1);
         Ok((bounds, *tracker))
     }
 

@@ -86,12 +86,12 @@ impl Sway {
 
     /// The sway of a window, to be asked for each bound by [`explain`](Self::explain).
     pub(crate) fn of(&self, ranks: &Ranks, tails: &[u64], requests: f64) -> f64 {
-        let variance = self.variance() + ranks.spread / requests;
-        if variance <= 0.0 {
+        let (own, chance) = (self.variance(), ranks.spread / requests);
+        if own <= 0.0 {
             return 0.0;
         }
-        let reach = (REACH * variance.sqrt()).max(REACH_RANK);
-        ranks.mean(tails, requests).clamp(-reach, reach) / variance
+        let reach = (REACH * own.sqrt()).max(REACH_RANK);
+        (ranks.mean(tails, requests) * own / (own + chance)).clamp(-reach, reach) / own
     }
 
     /// The share above a bound that is to be expected at a sway.

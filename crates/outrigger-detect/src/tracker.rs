@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Ending, Pace, Phase,
     baseline::Baseline,
+    bursts::Pauses,
     episode::Episode,
     history::{Block, History},
     interval::MAX_WIDTH,
@@ -61,6 +62,8 @@ pub(crate) struct Tracker {
     pub(crate) baseline: Baseline,
     pub(crate) noise: Noise,
     pub(crate) sway: Sway,
+    #[serde(default)]
+    pub(crate) pauses: Pauses,
     pub(crate) history: History,
     pub(crate) long_term: LongTerm,
     /// Seconds of cold caches left after a restart.
@@ -93,6 +96,7 @@ impl Tracker {
             baseline: Baseline::new(width),
             noise: Noise::new(width),
             sway: Sway::new(width),
+            pauses: Pauses::new(width),
             history: History::new(width),
             long_term: LongTerm::new(width),
             ..Self::default()
@@ -190,6 +194,7 @@ impl Tracker {
         self.baseline.is_sound(width)
             && self.noise.is_sound(width)
             && self.sway.is_sound(width)
+            && self.pauses.is_sound(width)
             && self.long_term.is_sound(width)
             && self.history.is_sound(width)
             && [self.grace, self.idle].iter().all(|value| value.is_finite())
@@ -227,7 +232,11 @@ impl Tracker {
         } else if let Some(finding) = finding {
             self.open(finding, score);
         } else if complete {
-            self.open_if_drifting(rules);
+            if let Some(storm) = self.look_for_storm(rules, &matters) {
+                self.open_storm(storm);
+            } else {
+                self.open_if_drifting(rules);
+            }
         }
         if complete {
             self.history.roll();

@@ -50,7 +50,7 @@ fn a_speed_that_wobbles() {
 fn pauses() {
     let route = |seed| Route { pauses: Some((60.0, 0.3)), ..Route::new(seed, 10.0) };
     check("pauses of 300 ms at 1 s", alarms(1.0, route), 12);
-    check("pauses of 300 ms at 5 s", alarms(5.0, route), 14);
+    check("pauses of 300 ms at 5 s", alarms(5.0, route), 15);
     let route = |seed| Route { pauses: Some((600.0, 1.0)), ..Route::new(seed, 20.0) };
     // Of these 1,200 pauses some come in quick succession: three within as many minutes are a storm, one alone is none.
     check("rare pauses of a second at 1 s", alarms(1.0, route), 70);

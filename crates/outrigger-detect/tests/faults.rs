@@ -257,3 +257,23 @@ fn a_slow_drift_costs_what_it_adds_though_the_baseline_followed_it() {
     let told = shift.added_seconds / shift.requests as f64;
     assert!((0.5..1.6).contains(&(told / added)), "{told} s a request, truly {added} s: {shift:?} after {hours} hours");
 }
+
+#[test]
+fn pauses_in_quick_succession_are_one_anomaly_that_ends_with_them() {
+    let mut found = 0;
+    for seed in 0..40 {
+        let mut watched = Watched::new(Route::new(seed, 40.0), 10.0);
+        watched.alarms_within(1800.0);
+        let mut alarms = 0;
+        for _ in 0..20 {
+            // One interval of four is bad: a tenth of its requests waits for half a second.
+            watched.route.fault = Some((0.1, 0.5));
+            alarms += watched.alarms_within(10.0);
+            watched.route.fault = None;
+            alarms += watched.alarms_within(30.0);
+        }
+        found += usize::from(alarms > 0);
+        assert!(watched.seconds_until(Phase::Calm, 300.0).is_some(), "seed {seed} does not end");
+    }
+    assert!(found >= 38, "{found} of 40 storms are found");
+}
