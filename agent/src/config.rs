@@ -21,6 +21,7 @@ use tracing_subscriber::filter::Targets;
 use crate::collect::scrape::Address;
 use crate::export::otlp::OtlpSettings;
 use crate::incident::IncidentSettings;
+use crate::profile::ProfileSettings;
 use crate::tell::TellSettings;
 use keys::KEYS;
 pub use problem::ConfigError;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub save_interval: Duration,
     /// How incidents are kept.
     pub incidents: IncidentSettings,
+    /// How CPU profiles are taken and kept.
+    pub profile: ProfileSettings,
     /// Whom incidents are told.
     pub tell: TellSettings,
     /// Where everything is pushed.
@@ -91,6 +94,7 @@ impl Default for Settings {
             data_dir: None,
             save_interval: Duration::from_secs(30),
             incidents: IncidentSettings::default(),
+            profile: ProfileSettings::default(),
             tell: TellSettings::default(),
             otlp: OtlpSettings::default(),
         }

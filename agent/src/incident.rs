@@ -164,6 +164,7 @@ impl Incidents {
             sequence: 1,
             causes: Vec::new(),
             mark: None,
+            profile: None,
             told: Told::default(),
             unsaved: true,
         });

@@ -62,6 +62,7 @@ impl Agent {
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
         settings.check().map_err(StartError::Settings)?;
         let uris = settings.targets.iter().map(Address::uri).chain(&settings.otlp.endpoint).chain(settings.tell.uris());
+        let uris = uris.chain(settings.profile.uris());
         let client = Client::new(uris).map_err(|error| StartError::Tls { reason: error.to_string() })?;
         let wanted = settings.listen;
         let failed = |error| StartError::Listen { address: wanted, error };
@@ -117,7 +118,11 @@ impl Agent {
                     Err(error) => fall_with(error),
                 },
                 Some(done) = owner.writing.join_next() => match done {
-                    Ok(written) => owner.end_writing(&written),
+                    Ok(written) => owner.end_writing(written),
+                    Err(error) => fall_with(error),
+                },
+                Some(done) = owner.profiling.join_next() => match done {
+                    Ok(taken) => owner.take_profile(taken),
                     Err(error) => fall_with(error),
                 },
                 Some(done) = owner.teller.work.join_next() => match done {

@@ -4,13 +4,16 @@
 //! [`PATIENCE`]. The number of connections and the life of each are bounded.
 
 mod incidents;
+mod profiles;
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +25,8 @@ use outrigger_exposition::Format;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+
+use crate::profile::exhibit::Form;
 
 /// A question to the owner of the state.
 pub(crate) struct Query {
@@ -36,6 +41,7 @@ pub(crate) enum What {
     Incidents { limit: usize },
     Incident { id: String },
     Mark { id: String, false_alarm: bool, note: String },
+    Profile { id: String, form: Form },
     Reload,
     Status,
     Page,
@@ -45,22 +51,38 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: StatusCode,
-    body: String,
+    body: Body,
+}
+
+/// What stands in an answer.
+#[derive(Debug)]
+enum Body {
+    Here(Bytes),
+    /// In this file, to be read by whoever asked.
+    File(PathBuf),
 }
 
 impl Answer {
     pub(crate) fn of(body: String) -> Self {
-        Self { status: StatusCode::OK, body }
+        Self::bytes(body.into())
+    }
+
+    pub(crate) fn bytes(bytes: Bytes) -> Self {
+        Self { status: StatusCode::OK, body: Body::Here(bytes) }
+    }
+
+    pub(crate) fn file(path: PathBuf) -> Self {
+        Self { status: StatusCode::OK, body: Body::File(path) }
     }
 
     /// What was asked for cannot be done, as the text says.
     pub(crate) fn bad(text: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, body: text }
+        Self { status: StatusCode::BAD_REQUEST, ..Self::of(text) }
     }
 
     /// There is no such thing, as the text says.
     pub(crate) fn nothing(text: String) -> Self {
-        Self { status: StatusCode::NOT_FOUND, body: text }
+        Self { status: StatusCode::NOT_FOUND, ..Self::of(text) }
     }
 }
 
@@ -160,6 +182,7 @@ fn router(desk: Desk) -> Router {
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/incidents/{id}/mark", post(incidents::mark).layer(DefaultBodyLimit::max(incidents::MAX_BODY)))
+        .merge(profiles::routes())
         .route("/api/v1/status", get(status))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
@@ -174,6 +197,13 @@ impl Desk {
         if asked.is_ok()
             && let Ok(Ok(Answer { status, body })) = tokio::time::timeout(PATIENCE, answer).await
         {
+            let body = match body {
+                Body::Here(bytes) => bytes,
+                Body::File(path) => match profiles::read(path).await {
+                    Some(bytes) => bytes,
+                    None => return (StatusCode::NOT_FOUND, "the file is gone\n").into_response(),
+                },
+            };
             let content_type = if status.is_success() { content_type } else { PLAIN };
             let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
             return (status, headers, body).into_response();

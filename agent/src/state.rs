@@ -8,6 +8,7 @@ use crate::collect::scrape::Scrape;
 use crate::config::Settings;
 use crate::health::{Durations, Reading};
 use crate::incident::{Change, Incidents, Mark};
+use crate::profile::Profiles;
 use crate::store::{Memory, Snapshot, StoreHealth, Writing};
 use crate::target::Target;
 use crate::tell::TellHealth;
@@ -18,6 +19,7 @@ pub(crate) struct State {
     pub(crate) incidents: Incidents,
     /// An incident's state changed since somebody last looked here.
     pub(crate) has_news: bool,
+    pub(crate) profiles: Profiles,
     pub(crate) store: StoreHealth,
     pub(crate) tell: TellHealth,
     /// The settings that were read last are in force.
@@ -34,8 +36,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let targets: Vec<_> = settings.targets.iter().map(|address| Target::new(address.clone(), settings)).collect();
         Self {
-            targets: settings.targets.iter().map(|address| Target::new(address.clone(), settings)).collect(),
+            profiles: Profiles::new(&settings.profile, &targets),
+            targets,
             incidents: Incidents::restore(&settings.incidents, Vec::new(), SystemTime::now(), |_| false),
             has_news: false,
             store: StoreHealth::default(),
@@ -63,6 +67,7 @@ impl State {
         let targets = &self.targets;
         let is_watched = |label: &str| targets.iter().any(|target| target.address.label() == label);
         self.incidents = Incidents::restore(&settings.incidents, memory.incidents, now, is_watched);
+        self.profiles.restore(memory.profiles, &mut self.incidents);
         for target in &mut self.targets {
             target.health.false_alarms = self.incidents.false_alarms(target.address.label());
         }
@@ -84,16 +89,20 @@ impl State {
             self.has_news |= self.incidents.close(gone.address.label(), now);
         }
         self.incidents.set(&settings.incidents, now);
+        self.profiles.apply(&settings.profile, &self.targets);
         self.interval = settings.interval;
     }
 
     /// What has to be written so that another agent can go on from here.
     pub(crate) fn keep(&mut self, now: SystemTime) -> Writing {
         self.incidents.forget(now);
+        let dropped = self.incidents.take_dropped();
+        dropped.iter().for_each(|id| self.profiles.forget(id));
         Writing {
             snapshot: Snapshot::new(self.targets.iter().filter_map(Target::keep).collect()),
             incidents: self.incidents.take_unsaved(),
-            dropped: self.incidents.take_dropped(),
+            dropped,
+            profiles: std::mem::take(&mut self.profiles.outbox),
         }
     }
 
@@ -132,6 +141,11 @@ impl State {
         }
         if let Some(change) = change {
             target.health.incidents += u64::from(change == Change::Opened);
+            if change == Change::Opened
+                && let Some(incident) = self.incidents.open(&label)
+            {
+                self.profiles.opened(&label, incident.began_at(), scrape.at);
+            }
             self.has_news = true;
             self.log(&label, change);
         }

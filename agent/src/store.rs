@@ -5,6 +5,8 @@
 //!   lock                  held by the agent that runs; its process id
 //!   state.json            detectors, and where each counter stood
 //!   incidents/<id>.json   one incident each, readable as it is
+//!   incidents/<id>.*      its CPU profile and the graphs of it
+//!   profiles/*.pb.gz      CPU profiles from when all was calm
 //! ```
 //!
 //! Files are versioned JSON, and are replaced whole. One that is damaged or of another version is set aside under another
@@ -16,6 +18,7 @@
 
 mod file;
 pub(crate) mod folder;
+mod profiles;
 
 use std::fs;
 use std::io;
@@ -26,6 +29,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::incident::{self, Incident};
+use crate::profile::KeptFile;
+use crate::profile::shelf::Outbox;
 use crate::target::KeptTarget;
 use crate::time;
 use folder::{Folder, Refusal};
@@ -107,6 +112,7 @@ struct Head {
 pub(crate) struct Memory {
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) incidents: Vec<Incident>,
+    pub(crate) profiles: Vec<KeptFile>,
 }
 
 /// Something to write.
@@ -115,6 +121,7 @@ pub(crate) struct Writing {
     pub(crate) incidents: Vec<Incident>,
     /// Incidents that are kept no longer.
     pub(crate) dropped: Vec<String>,
+    pub(crate) profiles: Outbox,
 }
 
 /// What came of a writing.
@@ -123,6 +130,10 @@ pub(crate) struct Written {
     state: Result<u64, String>,
     /// Incidents that are not on disk, and why the first of them is not.
     pub(crate) unsaved: Vec<String>,
+    /// Files of profiles that are on disk now.
+    pub(crate) saved: Vec<String>,
+    /// What of the profiles is still to be done.
+    pub(crate) profiles: Outbox,
 }
 
 impl Store {
@@ -168,7 +179,7 @@ impl Store {
                 }
             }
         }
-        Memory { snapshot, incidents }
+        Memory { snapshot, incidents, profiles: profiles::read(folder.path()) }
     }
 
     /// Sets the state aside as it was read: not all of it could be used.
@@ -176,6 +187,11 @@ impl Store {
         if let Some(folder) = self.folder.clone() {
             self.set_aside(&folder.path().join(STATE), why);
         }
+    }
+
+    /// The agent's folder.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.folder.as_ref().map(|folder| folder.path())
     }
 
     /// How reading and writing went until now.
@@ -305,11 +321,13 @@ fn write(folder: &Path, writing: Writing) -> Written {
             _ => {}
         }
     }
+    let mut outbox = writing.profiles;
+    let saved = profiles::write(folder, &mut outbox, &mut first_error);
     let state = match (first_error, file::write(&folder.join(STATE), &writing.snapshot, MAX_STATE)) {
         (None, Ok(bytes)) => Ok(bytes),
         (Some(error), _) | (None, Err(error)) => Err(error.to_string()),
     };
-    Written { took: began.elapsed(), state, unsaved }
+    Written { took: began.elapsed(), state, unsaved, saved, profiles: outbox }
 }
 
 #[cfg(test)]

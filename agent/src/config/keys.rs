@@ -1,6 +1,7 @@
 //! The table of keys: each one's name, meaning, reader and writer. The keys of one table of the file stand together.
 
 mod otlp;
+mod profile;
 mod scrape;
 mod serve;
 mod store;
@@ -35,13 +36,13 @@ impl Key {
 
 /// Every key, in the order in which `outrigger check` shows them.
 pub(crate) static KEYS: LazyLock<Vec<Key>> =
-    LazyLock::new(|| [scrape::KEYS, serve::KEYS, store::KEYS, tell::KEYS, otlp::KEYS].concat());
+    LazyLock::new(|| [scrape::KEYS, serve::KEYS, store::KEYS, profile::KEYS, tell::KEYS, otlp::KEYS].concat());
 
 /// What no agent can work with, key by key. Text was checked value by value when it was read; what several keys say
 /// together, and what code wrote, was not.
 pub(crate) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut problems = Problems(Vec::new());
-    for check in [scrape::check, serve::check, store::check, tell::check, otlp::check] {
+    for check in [scrape::check, serve::check, store::check, profile::check, tell::check, otlp::check] {
         check(settings, &mut problems);
     }
     problems.0

@@ -18,3 +18,7 @@ pub(crate) const SAVE_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1
 pub(crate) const INCIDENTS_KEEP: RangeInclusive<usize> = 1..=10_000;
 pub(crate) const INCIDENTS_KEEP_FOR: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(10 * 365 * 86_400);
+pub(crate) const PROFILE_SECONDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+pub(crate) const PROFILE_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+pub(crate) const PROFILE_KEEP: RangeInclusive<usize> = 0..=10_000;
+pub(crate) const PROFILE_MAX_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 40;

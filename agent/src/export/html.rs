@@ -54,6 +54,13 @@ fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
         if let Some(cause) = incident.causes.first() {
             write!(html, "<br><span class=\"dim\">{}</span>", Text(cause.advice))?;
         }
+        if let Some(profile) = &incident.profile {
+            write!(html, "<br><span class=\"dim\">{}</span>", Text(&profile.summary))?;
+            for link in &profile.links {
+                let name = link.rsplit('/').next().unwrap_or_default();
+                write!(html, " <a href=\"{}\">{}</a>", Text(link), Text(name))?;
+            }
+        }
         if let Some(mark) = &incident.mark {
             let what = if mark.false_alarm { "Marked as a false alarm." } else { "Noted." };
             write!(html, "<br><span class=\"dim\">{what} {}</span>", Text(&mark.note))?;

@@ -10,6 +10,7 @@ use outrigger_semconv::{Metric, agent, label, process, system};
 use crate::collect::process::Process;
 use crate::export::otlp::Delivery;
 use crate::health::Reading;
+use crate::profile::{Failure, Profiles, Purpose};
 use crate::state::State;
 use crate::store::StoreHealth;
 use crate::target::Target;
@@ -34,6 +35,7 @@ pub(crate) fn families(state: &State, delivery: Option<&Delivery>) -> Vec<Family
     }
     page.collectors(state);
     page.store(&state.store);
+    page.profiles(&state.profiles);
     page.tell(&state.tell);
     page.add(&agent::CONFIG_RELOAD_SUCCESS, &[], f64::from(u8::from(state.is_reloaded)));
     page.host(state);
@@ -166,6 +168,23 @@ impl Page {
         }
         self.add(&agent::STORE_SIZE, &[], health.state_bytes as f64);
         self.add(&agent::STORE_SET_ASIDE, &[], health.set_aside as f64);
+    }
+
+    fn profiles(&mut self, profiles: &Profiles) {
+        for (target, of) in profiles.targets() {
+            for (purpose, count) in Purpose::NAMES.into_iter().zip(of.taken) {
+                let labels = [(label::TARGET, target), (label::PROFILE_PURPOSE, purpose)];
+                self.add(&agent::PROFILE_TAKEN, &labels, count as f64);
+            }
+            for (reason, count) in Failure::REASONS.into_iter().zip(of.failures) {
+                self.add(&agent::PROFILE_FAILURES, &[(label::TARGET, target), (label::REASON, reason)], count as f64);
+            }
+        }
+        for (purpose, count) in Purpose::NAMES.into_iter().zip([profiles.shelf.dropped, profiles.dropped_pieces]) {
+            self.add(&agent::PROFILE_DROPPED, &[(label::PROFILE_PURPOSE, purpose)], count as f64);
+        }
+        self.add(&agent::PROFILE_SIZE, &[], profiles.bytes() as f64);
+        self.histogram(&agent::PROFILE_MAKING, &[], profiles.making.histogram());
     }
 
     fn tell(&mut self, health: &TellHealth) {

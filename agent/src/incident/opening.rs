@@ -71,12 +71,14 @@ impl Incident {
         }
     }
 
-    /// What a reader would notice: the suspect, how many routes are affected, the likeliest cause, and whether the target
-    /// answers. It is compared and never shown.
+    /// What a reader would notice: the suspect, how many routes are affected, the likeliest cause, the function that grew,
+    /// and whether the target answers. It is compared and never shown.
     pub(crate) fn face(&self) -> String {
         let Opening { method, route, signal, .. } = self.opening();
         let silent = if self.silent_since.is_some() { ", silent" } else { "" };
         let cause = self.causes.first().map(|cause| (cause.cause, &cause.subject));
-        format!("{method} {route} {}, {} routes, {cause:?}{silent}", signal.as_str(), self.routes.len())
+        let culprit = self.profile.as_ref().and_then(|note| note.culprit()).map(|function| &function.name);
+        let culprit = culprit.map_or(String::new(), |name| format!(", {name}"));
+        format!("{method} {route} {}, {} routes, {cause:?}{culprit}{silent}", signal.as_str(), self.routes.len())
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, Finding, Trouble};
 use crate::derive::RouteKey;
+use crate::profile::Note;
 use crate::tell::Told;
 use crate::time;
 use crate::watch::Signal;
@@ -38,6 +39,9 @@ pub(crate) struct Incident {
     pub(super) causes: Vec<Cause>,
     #[serde(default)]
     pub(super) mark: Option<Mark>,
+    /// What the CPU was used for, once that was looked at.
+    #[serde(default)]
+    pub(crate) profile: Option<Note>,
     /// Who was told what of it.
     #[serde(default)]
     pub(crate) told: Told,

@@ -35,6 +35,9 @@ impl Incident {
             }
             None => text.push_str(" Cause unknown."),
         }
+        if let Some(function) = self.profile.as_ref().and_then(|note| note.culprit()) {
+            let _ = write!(text, " In the CPU profile, {}.", function.words());
+        }
         let unrecovered = || self.routes.iter().filter_map(|route| Some((route, route.unrecovered()?)));
         for (route, end) in unrecovered().take(NAMED_ROUTES) {
             let _ = write!(text, " {} {}: {end}.", route.key.method, route.key.route);

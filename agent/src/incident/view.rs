@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Cause;
 use super::Incidents;
 use super::record::{Affected, How, Incident, Level};
+use crate::profile::NoteView;
 use crate::time::Time;
 use crate::watch::Signal;
 
@@ -39,6 +40,8 @@ pub(crate) struct IncidentView {
     /// What may be the cause, the likeliest first; empty while it is unknown.
     pub(crate) causes: Vec<CauseView>,
     pub(crate) mark: Option<MarkView>,
+    /// What the CPU was used for; absent until that was looked at.
+    pub(crate) profile: Option<NoteView>,
 }
 
 /// One route of an incident as the API shows it.
@@ -96,6 +99,7 @@ impl Incident {
                 .iter()
                 .map(|cause| CauseView { cause: cause.clone(), advice: cause.advice() })
                 .collect(),
+            profile: self.profile.as_ref().map(|note| note.view(&self.id)),
             mark: self.mark.as_ref().map(|mark| MarkView {
                 false_alarm: mark.false_alarm,
                 note: mark.note.clone(),

@@ -16,6 +16,9 @@ use crate::export::otlp::{Delivery, message};
 use crate::export::{html, page};
 use crate::health::Reading;
 use crate::incident::Mark;
+use crate::profile::exhibit::Form;
+use crate::profile::shelf::Place;
+use crate::profile::{self, Taken};
 use crate::serve::{Answer, Pulse, What};
 use crate::state::State;
 use crate::status::StatusView;
@@ -44,6 +47,8 @@ pub(super) struct Owner {
     /// How often the settings were replaced.
     pub(super) reloads: u64,
     pub(super) store: Store,
+    /// The profile that is under way, and one that is broken off.
+    pub(super) profiling: JoinSet<Taken>,
     /// The writing of the state that is under way, if one is.
     pub(super) writing: JoinSet<Written>,
     /// The incidents in it, and how they stand there.
@@ -80,6 +85,7 @@ impl Owner {
             instance: address.to_string(),
             state,
             store,
+            profiling: JoinSet::new(),
             writing: JoinSet::new(),
             written: Vec::new(),
             teller: Teller::new(&settings.tell, &format!("http://{address}")),
@@ -173,6 +179,7 @@ impl Owner {
             target.is_being_scraped = false;
         }
         let is_good = self.state.absorb_scrape(index, scrape);
+        self.profile();
         self.tell();
         if is_good
             && let Some(delivery) = &self.delivery
@@ -180,6 +187,24 @@ impl Owner {
         {
             delivery.push(&message::of_target(&target.series, &target.address, scrape.at));
         }
+    }
+
+    /// Sends out for a profile if it is time for one.
+    fn profile(&mut self) {
+        let State { profiles, incidents, targets, .. } = &mut self.state;
+        if let Some(order) = profiles.next(incidents, targets, Instant::now()) {
+            // A calm one gives way.
+            self.profiling.abort_all();
+            self.profiling.spawn(profile::take(self.client.clone(), order));
+        }
+    }
+
+    /// Takes in what came of a profile.
+    pub(super) fn take_profile(&mut self, taken: Taken) {
+        let State { profiles, incidents, .. } = &mut self.state;
+        self.state.has_news |= profiles.take(taken, incidents, Instant::now());
+        self.profile();
+        self.tell();
     }
 
     fn end_tick(&mut self) {
@@ -230,8 +255,10 @@ impl Owner {
         }
     }
 
-    pub(super) fn end_writing(&mut self, written: &Written) {
-        self.store.end(written);
+    pub(super) fn end_writing(&mut self, mut written: Written) {
+        self.store.end(&written);
+        self.state.profiles.saved(&written.saved);
+        self.state.profiles.outbox.take_back(std::mem::take(&mut written.profiles));
         self.state.incidents.still_unsaved(&written.unsaved);
         for (id, stand) in std::mem::take(&mut self.written) {
             if !written.unsaved.contains(&id)
@@ -268,10 +295,19 @@ impl Owner {
                 }
                 return self.incident(&id);
             }
+            What::Profile { id, form } => return self.profile_of(&id, form),
             What::Reload => return self.reload(),
             What::Status => json(&StatusView::of(&self.state)),
             What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view(html::SHOWN)),
         })
+    }
+
+    fn profile_of(&self, id: &str, form: Form) -> Answer {
+        match (self.state.profiles.shelf.place(id, form), self.store.path()) {
+            (Some(Place::Memory(bytes)), _) => Answer::bytes(bytes),
+            (Some(Place::Disk(name)), Some(folder)) => Answer::file(folder.join(name)),
+            _ => Answer::nothing(format!("there is no {} of incident {id}\n", form.name())),
+        }
     }
 
     fn incident(&self, id: &str) -> Answer {

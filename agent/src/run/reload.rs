@@ -53,7 +53,12 @@ impl Owner {
 
         let uris = |settings: &Settings| -> Vec<_> {
             let targets = settings.targets.iter().map(Address::uri);
-            targets.chain(&settings.otlp.endpoint).chain(settings.tell.uris()).cloned().collect()
+            targets
+                .chain(&settings.otlp.endpoint)
+                .chain(settings.tell.uris())
+                .chain(settings.profile.uris())
+                .cloned()
+                .collect()
         };
         let wanted = uris(&settings);
         if wanted != uris(&old) {

@@ -82,7 +82,7 @@ pub(super) async fn mark(
     desk.ask(What::Mark { id, false_alarm, note }, JSON).await
 }
 
-fn no_id() -> Response {
+pub(super) fn no_id() -> Response {
     bad(StatusCode::BAD_REQUEST, "this is no id of an incident; GET /api/v1/incidents lists them")
 }
 

@@ -17,12 +17,19 @@ use super::folder::private;
 pub(super) fn write(path: &Path, value: &impl Serialize, limit: usize) -> io::Result<u64> {
     let mut bytes = Bounded { bytes: Vec::new(), limit };
     serde_json::to_writer(&mut bytes, value)?;
-    let bytes = bytes.bytes;
+    write_bytes(path, &bytes.bytes)
+}
+
+/// Writes bytes likewise.
+///
+/// # Errors
+/// What the system says; the old file then stays.
+pub(super) fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<u64> {
     let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     let mut file = private(&mut options).open(&temporary)?;
-    file.write_all(&bytes)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     drop(file);
     fs::rename(&temporary, path)?;

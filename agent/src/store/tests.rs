@@ -63,7 +63,7 @@ fn a_long_absence_raises_nothing_and_ends_nothing() {
         let Writing { snapshot, incidents, .. } = world.state.keep(world.now());
         // Nobody saw these hours: they were bad, and then all was as it had been before.
         world.count(absence, 0.9);
-        world.restart_agent(Memory { snapshot: Some(snapshot), incidents });
+        world.restart_agent(Memory { snapshot: Some(snapshot), incidents, ..Memory::default() });
         world.serve(2, slow_share);
         let states: Vec<_> = world.incidents().iter().map(|incident| incident["state"].clone()).collect();
         assert_eq!(states, vec![serde_json::json!("open"); open], "after {absence} s");
@@ -79,7 +79,7 @@ fn a_service_that_restarted_while_the_agent_was_away_has_its_grace() {
     let Writing { snapshot, .. } = world.state.keep(world.now());
     world.count(600, 0.0);
     world.restart();
-    world.restart_agent(Memory { snapshot: Some(snapshot), incidents: Vec::new() });
+    world.restart_agent(Memory { snapshot: Some(snapshot), ..Memory::default() });
     world.serve(1, 0.0);
     // Cold caches.
     world.serve(5, 0.8);
@@ -257,7 +257,7 @@ proptest::proptest! {
         let read: Snapshot = parse(text.as_bytes()).unwrap();
         proptest::prop_assert_eq!(&read, &snapshot);
 
-        let mut twin = world.twin(Memory { snapshot: Some(read), incidents });
+        let mut twin = world.twin(Memory { snapshot: Some(read), incidents, ..Memory::default() });
         let Writing { snapshot: again, .. } = twin.state.keep(twin.now());
         proptest::prop_assert_eq!(serde_json::to_string(&again).unwrap(), text);
         world.serve(more, later);

@@ -8,6 +8,7 @@ use outrigger_testkit::http::{self, Response, Server};
 use outrigger_testkit::{Folder, Signal, wait_for};
 use serde_json::Value;
 
+use crate::support::pprof::profile;
 use crate::support::{Agent, DEADLINE, Service, data_dir, outrigger, shop};
 
 /// Learning what is normal takes most of a minute; two busy cores.
@@ -43,7 +44,16 @@ impl Live {
         let traffic = Traffic { since: Instant::now(), fast: 0.0, slow: 0.0, slow_share: 0.0 };
         let traffic = Arc::new(Mutex::new(traffic));
         let shown = Arc::clone(&traffic);
-        let server = Server::start(move |_| {
+        let server = Server::start(move |request| {
+            if request.path.starts_with("/debug/pprof/profile?seconds=") {
+                let calm = shown.lock().unwrap_or_else(PoisonError::into_inner).slow_share == 0.0;
+                let body = if calm {
+                    profile(5.0, &[("main;work", 500)])
+                } else {
+                    profile(10.0, &[("main;work", 900), ("main;burn", 4000)])
+                };
+                return Response::text_with_type(200, "application/octet-stream", body);
+            }
             let mut traffic = shown.lock().unwrap_or_else(PoisonError::into_inner);
             traffic.catch_up();
             let page = shop(1_700_000_000, traffic.fast as u32, traffic.slow as u32);
@@ -76,6 +86,26 @@ fn phase(agent: &Agent) -> Value {
     agent.get("/api/v1/status").json()["targets"][0]["routes"][0]["phase"].clone()
 }
 
+/// The files of an incident's profile are served, and cannot touch the agent from a browser.
+fn shown_files(agent: &Agent, id: &str) {
+    for (name, content_type, begin) in [
+        ("profile.pb.gz", "application/octet-stream", &b"\x1f\x8b"[..]),
+        ("flame.svg", "image/svg+xml", b"<?xml"),
+        ("diff.svg", "image/svg+xml", b"<?xml"),
+    ] {
+        let answer = agent.get(&format!("/api/v1/incidents/{id}/{name}"));
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)), "{}", answer.text());
+        assert!(answer.body.starts_with(begin), "{}", answer.text());
+        assert!(
+            answer.header("content-security-policy").is_some_and(|policy| policy.starts_with("sandbox allow-scripts"))
+        );
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    assert_eq!(agent.get(&format!("/api/v1/incidents/{id}/state.json")).status, 404);
+    assert_eq!(agent.get("/api/v1/incidents/18c2f-9/flame.svg").status, 404);
+    assert_eq!(agent.get("/api/v1/incidents/..%2Fstate/flame.svg").status, 400);
+}
+
 #[test]
 fn an_agent_that_is_killed_in_the_middle_of_an_incident_goes_on_with_it() {
     let service = Live::start();
@@ -105,9 +135,25 @@ fn an_agent_that_is_killed_in_the_middle_of_an_incident_goes_on_with_it() {
     assert_eq!(agent.value("outrigger_incident_false_alarms_total", &[]), 1.0, "one incident counts once");
     wait_for(DEADLINE, "the mark on disk", || std::fs::read_to_string(&file).unwrap().contains("backup").then_some(()));
 
+    let shown = wait_for(DEADLINE, "the incident's profile", || {
+        incidents(&agent)
+            .into_iter()
+            .next()
+            .map(|incident| incident["profile"].clone())
+            .filter(|shown| !shown.is_null())
+    });
+    assert_eq!(shown["functions"][0]["name"], "burn", "{shown}");
+    assert!(shown["functions"][0]["before"] == 0.0 && shown["calm_seconds"].as_f64() >= Some(5.0), "{shown}");
+    wait_for(DEADLINE, "the profile on disk", || {
+        folder.join(format!("incidents/{id}.diff.svg")).exists().then_some(())
+    });
+    shown_files(&agent, &id);
+
     agent.process.signal(Signal::Kill);
     agent.process.wait_exit(DEADLINE);
     let agent = Agent::start_in(&folder, &[&service.target], &[]);
+    shown_files(&agent, &id);
+    assert!(agent.get("/").text().contains(&format!("href=\"/api/v1/incidents/{id}/diff.svg\"")));
     agent.wait("two pages", |agent| agent.value("outrigger_scrapes_total", &[("outcome", "success")]) >= 2.0);
     let again = wait_incident(&agent, "open");
     assert_eq!(

@@ -280,6 +280,61 @@ pub const STORE_SET_ASIDE: Metric = metric(
     "Files of the data folder that were damaged or of another version, and were set aside under another name.",
 );
 
+/// CPU profiles that were taken of targets.
+pub const PROFILE_TAKEN: Metric = metric(
+    "outrigger.profile.taken",
+    "outrigger_profile_taken_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::TARGET, label::PROFILE_PURPOSE],
+    Agent,
+    "CPU profiles that the agent took of a target, by purpose (incident, or calm to compare with).",
+);
+
+/// CPU profiles that could not be taken.
+pub const PROFILE_FAILURES: Metric = metric(
+    "outrigger.profile.failures",
+    "outrigger_profile_failures_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::TARGET, label::REASON],
+    Agent,
+    "CPU profiles that the agent could not take of a target, by reason (absent, refused, busy, failed, connection, timeout, too_large, invalid).",
+);
+
+/// Profiles that made room for others.
+pub const PROFILE_DROPPED: Metric = metric(
+    "outrigger.profile.dropped",
+    "outrigger_profile_dropped_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::PROFILE_PURPOSE],
+    Agent,
+    "CPU profiles that the agent dropped to stay within its limits, by purpose (incident or calm).",
+);
+
+/// Size of the profiles that are kept.
+pub const PROFILE_SIZE: Metric = metric(
+    "outrigger.profile.size",
+    "outrigger_profile_size_bytes",
+    Kind::Gauge,
+    Unit::Bytes,
+    &[],
+    Agent,
+    "Size of the CPU profiles and flame graphs that the agent keeps.",
+);
+
+/// How long reading profiles and drawing them takes.
+pub const PROFILE_MAKING: Metric = metric(
+    "outrigger.profile.making",
+    "outrigger_profile_making_duration_seconds",
+    Kind::Histogram(buckets::OPERATION_SECONDS),
+    Unit::Seconds,
+    &[],
+    Agent,
+    "How long the agent took to read a CPU profile and to draw what is kept of it.",
+);
+
 /// Requests that tell of incidents, by outcome.
 pub const NOTIFICATIONS: Metric = metric(
     "outrigger.notifications",
@@ -363,6 +418,11 @@ pub const ALL: &[Metric] = &[
     STORE_WRITES,
     STORE_SIZE,
     STORE_SET_ASIDE,
+    PROFILE_TAKEN,
+    PROFILE_FAILURES,
+    PROFILE_DROPPED,
+    PROFILE_SIZE,
+    PROFILE_MAKING,
     NOTIFICATIONS,
     NOTIFICATIONS_DROPPED,
     NOTIFICATIONS_PENDING,

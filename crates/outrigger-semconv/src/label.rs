@@ -71,6 +71,8 @@ pub const BREAKER_RESULT: &str = "breaker_result";
 pub const PROFILE_TYPE: &str = "profile_type";
 /// What became of a request for a profile: `taken`, `busy`, `invalid`, `cancelled`, `failed`, `unsupported`.
 pub const PROFILE_OUTCOME: &str = "profile_outcome";
+/// What the agent took a profile for: `incident` or `calm`.
+pub const PROFILE_PURPOSE: &str = "profile_purpose";
 /// The name that the service gave a function or block, or [`OTHER`] past the cap.
 pub const PROFILE_SCOPE: &str = "profile_scope";
 
@@ -150,6 +152,7 @@ pub const ALL: &[&str] = &[
     BREAKER_RESULT,
     PROFILE_TYPE,
     PROFILE_OUTCOME,
+    PROFILE_PURPOSE,
     PROFILE_SCOPE,
     CPU_MODE,
     SYSTEM_MEMORY_STATE,
@@ -203,6 +206,7 @@ pub fn otel(label: &str) -> &str {
         BREAKER_RESULT => "breaker.result",
         PROFILE_TYPE => "profile.type",
         PROFILE_OUTCOME => "profile.outcome",
+        PROFILE_PURPOSE => "profile.purpose",
         PROFILE_SCOPE => "profile.scope",
         CPU_MODE => "cpu.mode",
         SYSTEM_MEMORY_STATE => "system.memory.state",

@@ -1,7 +1,7 @@
 //! A fault is reported with its route, its numbers and its time, and resolved when it is over.
 
 use crate::world::{BUSY_ROUTE, SOON, World};
-use outrigger_testkit::{wait_for, wait_until};
+use outrigger_testkit::{http, wait_for, wait_until};
 use std::time::Duration;
 
 #[test]
@@ -44,4 +44,34 @@ fn a_slow_dependency_is_named_while_it_lasts() {
     wait_until(SOON, "the gauge of open incidents", || world.agent_sample("outrigger_incident_open", "") == Some(0.0));
     let truth = world.truth();
     assert!(truth.iter().any(|line| line["id"] == truth[0]["id"] && line["end"].is_string()), "{truth:?}");
+}
+
+#[test]
+fn a_function_that_burns_the_cpu_is_named_by_the_incidents_profile() {
+    let Some(world) = World::new() else { return };
+    let _shop = world.start_shop();
+    let _agent = world.start_agent();
+    let _load = world.start_load(4, "10m");
+    world.wait_warm();
+    wait_until(SOON * 2, "a calm profile", || {
+        world.agent_sample("outrigger_profile_taken_total", "profile_purpose=\"calm\"") >= Some(1.0)
+    });
+    world.break_route("cpu-burn", 0.8, 400, BUSY_ROUTE);
+    let incident = wait_for(SOON * 3, "an incident with a profile", || {
+        world.incidents().into_iter().find(|incident| incident["profile"].is_object())
+    });
+    let profile = &incident["profile"];
+    let burns = |function: &serde_json::Value| {
+        ["name", "caller"].iter().any(|key| function[*key].as_str().is_some_and(|name| name.contains("inject::burn")))
+    };
+    let functions = profile["functions"].as_array().expect("a list of functions");
+    assert!(burns(&functions[0]) && functions[0]["before"].is_number(), "{profile:#}");
+    assert!(incident["summary"].as_str().is_some_and(|summary| summary.contains("inject::burn")), "{incident:#}");
+    for (number, begin) in ["\x1f", "<?xml", "<?xml"].iter().enumerate() {
+        let link = profile["links"][number].as_str().expect("a link");
+        let file = http::get(&format!("{}{link}", world.agent_url())).expect("the agent answers");
+        assert_eq!(file.status, 200, "{link}");
+        assert!(file.body.starts_with(begin.as_bytes()), "{link}");
+        assert!(number == 0 || file.text().contains("inject::burn"), "{link}");
+    }
 }

@@ -1,0 +1,144 @@
+//! Which functions use more CPU than usual.
+//!
+//! A function's figure is its inclusive one: its own time and that of what it calls, once for each stack however often it
+//! stands there. `main` and the runtime's loops grow with whatever grows below them, so a function of whose growth most
+//! comes from one thing that it calls is passed through to that. What was named is taken out before the next one is looked
+//! for, so that each line tells of another part of the growth. One of the standard library's, or one without a path, is told
+//! with whoever called it, since that is where something can be done.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::compare::{Comparison, Pair};
+
+/// A function and the processors that it uses, with what it calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    /// Who called it, of a function that many call.
+    #[serde(default)]
+    pub(crate) caller: Option<String>,
+    /// Before, unless there is no profile of then.
+    #[serde(default)]
+    pub(crate) before: Option<f64>,
+    /// During the incident.
+    pub(crate) during: f64,
+}
+
+impl Function {
+    pub(crate) fn growth(&self) -> f64 {
+        self.during - self.before.unwrap_or(0.0)
+    }
+}
+
+/// The most functions that are named.
+const MAX_FUNCTIONS: usize = 5;
+/// A function is passed through if one thing that it calls accounts for this share of its growth.
+const PASS_THROUGH: f64 = 0.8;
+/// A caller is named if it accounts for this share of the growth.
+const MAIN_CALLER: f64 = 0.5;
+/// What grew by less than this part of a processor is not worth a word,
+const LEAST_PROCESSORS: f64 = 0.02;
+/// nor what grew by less than this share of all that is used.
+const LEAST_SHARE: f64 = 0.05;
+/// How many standard deviations of the number of samples it has to have grown by. Samples come by chance: their number
+/// varies as that of a Poisson process.
+const LEAST_DEVIATIONS: f64 = 4.0;
+
+/// The functions that grew most, the strongest first; without a profile of before, those that use most.
+pub(crate) fn functions(comparison: &Comparison) -> Vec<Function> {
+    let mut stacks: Vec<(&[u32], Pair)> = comparison.stacks.iter().map(|(stack, pair)| (&**stack, *pair)).collect();
+    let (_, used) = comparison.processors();
+    let mut found = Vec::new();
+    while found.len() < MAX_FUNCTIONS {
+        let Some((function, pair)) = strongest(comparison, &stacks) else { break };
+        let (before, during) = comparison.rates(pair);
+        let growth = during - before.unwrap_or(0.0);
+        if growth < LEAST_PROCESSORS || growth < LEAST_SHARE * used || !is_clear(comparison, pair) {
+            break;
+        }
+        let name = comparison.names.get(function as usize).cloned().unwrap_or_default();
+        let caller = if is_common(&name) { caller(comparison, &stacks, function, growth) } else { None };
+        stacks.retain(|(stack, _)| !stack.contains(&function));
+        found.push(Function { name, caller, before, during });
+    }
+    found
+}
+
+/// The function that grew most of those that are not passed through.
+fn strongest(comparison: &Comparison, stacks: &[(&[u32], Pair)]) -> Option<(u32, Pair)> {
+    let mut whole: HashMap<u32, Pair> = HashMap::new();
+    let mut calls: HashMap<(u32, u32), Pair> = HashMap::new();
+    // The last stack that each function was seen in.
+    let mut seen: HashMap<u32, usize> = HashMap::new();
+    for (number, (stack, pair)) in stacks.iter().enumerate() {
+        let mut callee = None;
+        // From the leaf, so that a function that calls itself counts by its innermost call.
+        for function in stack.iter().rev() {
+            if seen.insert(*function, number) != Some(number) {
+                whole.entry(*function).or_default().add(*pair);
+                if let Some(callee) = callee {
+                    calls.entry((*function, callee)).or_default().add(*pair);
+                }
+            }
+            callee = Some(*function);
+        }
+    }
+    let growth = |pair: Pair| {
+        let (before, during) = comparison.rates(pair);
+        during - before.unwrap_or(0.0)
+    };
+    let mut most_by_one: HashMap<u32, f64> = HashMap::new();
+    for ((function, _), pair) in calls {
+        let most = most_by_one.entry(function).or_default();
+        *most = most.max(growth(pair));
+    }
+    let is_passed =
+        |function: u32, pair: Pair| most_by_one.get(&function).is_some_and(|most| *most >= PASS_THROUGH * growth(pair));
+    let name = |function: u32| comparison.names.get(function as usize);
+    whole
+        .into_iter()
+        .filter(|(function, pair)| growth(*pair) > 0.0 && !is_passed(*function, *pair))
+        .max_by(|a, b| growth(a.1).total_cmp(&growth(b.1)).then_with(|| name(b.0).cmp(&name(a.0))))
+}
+
+/// Which function that is not common called this one for most of its growth.
+fn caller(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, growth: f64) -> Option<String> {
+    let mut callers: BTreeMap<&str, Pair> = BTreeMap::new();
+    for (stack, pair) in stacks {
+        let above = stack.iter().rev().skip_while(|frame| **frame != function).skip(1);
+        let names = above.filter_map(|frame| comparison.names.get(*frame as usize)).map(String::as_str);
+        if let Some(caller) = names.into_iter().find(|name| !is_common(name)) {
+            callers.entry(caller).or_default().add(*pair);
+        }
+    }
+    let by = |pair: Pair| {
+        let (before, during) = comparison.rates(pair);
+        during - before.unwrap_or(0.0)
+    };
+    let (name, pair) = callers.into_iter().max_by(|a, b| by(a.1).total_cmp(&by(b.1)))?;
+    (by(pair) >= MAIN_CALLER * growth).then(|| name.to_owned())
+}
+
+/// A function of a standard library or runtime, or one whose name has no path, as those of C have none.
+fn is_common(name: &str) -> bool {
+    let path = name.trim_start_matches(['<', '&', '(', '[', '*']).trim_start_matches("dyn ").trim_start_matches("mut ");
+    let is_of = |module: &&str| path.strip_prefix(*module).is_some_and(|rest| rest.starts_with("::"));
+    let is_rust =
+        ["core", "std", "alloc", "hashbrown", "compiler_builtins", "tokio"].iter().any(|module| is_of(module));
+    is_rust || path.starts_with("runtime.") || !path.contains(['.', ':'])
+}
+
+/// The growth is more than chance.
+fn is_clear(comparison: &Comparison, pair: Pair) -> bool {
+    let during = pair.during / comparison.period.during.max(1.0);
+    if !comparison.has_before() {
+        return during >= LEAST_DEVIATIONS;
+    }
+    let scale = comparison.seconds.during / comparison.seconds.before;
+    let before = pair.before / comparison.period.before.max(1.0);
+    // With another period the same time is another number of samples.
+    let expected = before * scale * comparison.period.before / comparison.period.during.max(1.0);
+    during - expected > LEAST_DEVIATIONS * (during + expected * scale + 1.0).sqrt()
+}
