@@ -3,6 +3,7 @@
 mod detect;
 mod record;
 mod replay;
+mod tell;
 
 use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run(args),
         Command::Check { file } => check(&file),
         Command::Health { url, timeout } => health(url, timeout.into()),
+        Command::Tell { args, .. } => tell::test(&args),
         Command::Detect(detect) => detect::main(&detect),
         Command::Record(args) => record::main(&args),
         Command::Replay(args) => replay::main(&args),
@@ -83,6 +85,15 @@ enum Command {
         #[arg(long, default_value = "3s")]
         timeout: humantime::Duration,
     },
+    /// Send a test message to each destination of incidents, and say what came back: exit code 0 if all took it.
+    #[command(after_help = "Example:\n  outrigger tell --test --config outrigger.toml")]
+    Tell {
+        /// Send the test message.
+        #[arg(long, required = true)]
+        test: bool,
+        #[command(flatten)]
+        args: Box<RunArgs>,
+    },
     /// Run a detector over CSV on stdin: one row in, one verdict out.
     #[command(subcommand)]
     Detect(Detect),
@@ -102,7 +113,7 @@ struct RunArgs {
     /// Where to serve the page, /metrics and the API [default: 127.0.0.1:9465]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Listen beyond loopback although nothing there asks for a password
+    /// Listen beyond loopback although there is no api_token
     #[arg(long)]
     listen_unprotected: bool,
     /// Time between two ticks, 1s to 60s [default: 5s]

@@ -3,6 +3,7 @@
 //! HTTP/1.1 over hyper-util, TLS by rustls with ring. It follows no redirects and reads no proxy variables: a sidecar
 //! talks to what it was told to talk to.
 
+pub(crate) mod pause;
 mod resolver;
 
 use std::fmt;

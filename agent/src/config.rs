@@ -22,7 +22,7 @@ use crate::collect::scrape::Address;
 use crate::export::otlp::OtlpSettings;
 use crate::incident::IncidentSettings;
 use crate::profile::ProfileSettings;
-use crate::tell::TellSettings;
+use crate::tell::{Secret, TellSettings};
 use keys::KEYS;
 pub use problem::ConfigError;
 pub(crate) use problem::{Origin, Problem};
@@ -59,8 +59,15 @@ pub struct Settings {
     pub route_limit: usize,
     /// Where the page, `/metrics` and the API are served. Default: `127.0.0.1:9465`.
     pub listen: SocketAddr,
-    /// Whether `listen` may be an address beyond loopback although nothing there asks for a password. Default: no.
+    /// Whether `listen` may be an address beyond loopback although there is no `api_token`. Default: no.
     pub listen_unprotected: bool,
+    /// What whoever asks for anything but the probes has to say, as `Authorization: Bearer` or as the password of HTTP's basic
+    /// authentication with any name. Default: nothing.
+    pub api_token: Option<Secret>,
+    /// Whether `/metrics` is served to whoever asks although there is a token. Default: no.
+    pub metrics_unprotected: bool,
+    /// Names that the agent may be asked by, beside addresses, `localhost` and the name in `tell.page_url`. Default: none.
+    pub allowed_hosts: Vec<String>,
     /// Which log lines are written: a level, or `target=level` pairs separated by commas. Default: `info`.
     pub log: Targets,
     /// Where state and incidents are kept across restarts. One agent at a time; made when it is missing, for its user
@@ -90,6 +97,9 @@ impl Default for Settings {
             route_limit: 500,
             listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
             listen_unprotected: false,
+            api_token: None,
+            metrics_unprotected: false,
+            allowed_hosts: Vec::new(),
             log: Targets::new().with_default(tracing::level_filters::LevelFilter::INFO),
             data_dir: None,
             save_interval: Duration::from_secs(30),

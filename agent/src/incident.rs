@@ -147,7 +147,7 @@ impl Incidents {
             })
         {
             newest.resolved_at = None;
-            newest.sequence = newest.sequence.saturating_add(1);
+            newest.sequence = newest.sequence.saturating_add(u32::from(newest.is_firing()));
             return Change::Reopened;
         }
         self.opened += 1;

@@ -56,4 +56,4 @@ pub use export::otlp::OtlpSettings;
 pub use incident::{IncidentSettings, Severity};
 pub use profile::ProfileSettings;
 pub use run::{Agent, StartError};
-pub use tell::{Secret, TellSettings};
+pub use tell::{QuietHours, Secret, Silence, TellRule, TellSettings, Template, UtcOffset};

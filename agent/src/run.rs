@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
@@ -23,6 +24,7 @@ use crate::client::Client;
 use crate::collect::scrape::Address;
 use crate::config::{ConfigError, Settings};
 use crate::export::otlp::Delivery;
+use crate::serve::guard::Guard;
 use crate::serve::{Desk, MAX_QUERIES, Pulse, serve};
 use crate::store::Store;
 use owner::Owner;
@@ -99,12 +101,14 @@ impl Agent {
         let (queries, mut questions) = mpsc::channel(MAX_QUERIES);
         let (pulse, pulse_seen) =
             watch::channel(Pulse { ready: false, at: Instant::now(), interval: self.settings.interval });
-        let desk = Desk { queries, pulse: pulse_seen };
+        let (guard, guard_seen) = watch::channel(Arc::new(Guard::new(&self.settings)));
+        let desk = Desk { queries, pulse: pulse_seen, guard: guard_seen };
         let mut hangups = Hangups::listen(self.reload.is_some());
-        let delivery = Delivery::start(&self.settings.otlp, self.client.clone());
+        let delivery = Delivery::start(&self.settings.otlp, self.client.clone(), Arc::default());
         let mut server = tokio::spawn(serve(self.listener, desk));
         let mut owner = Owner::new(self.settings, self.client, self.address, delivery, pulse, self.store);
         owner.reload = self.reload;
+        owner.guard = Some(guard);
 
         let mut ticks = tokio::time::interval(owner.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

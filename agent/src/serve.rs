@@ -3,8 +3,10 @@
 //! Handlers hold nothing. They ask the task that owns the state, through a bounded channel, and wait for at most
 //! [`PATIENCE`]. The number of connections and the life of each are bounded.
 
+pub(crate) mod guard;
 mod incidents;
 mod profiles;
+mod silences;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -14,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -27,6 +31,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::profile::exhibit::Form;
+use crate::tell::Row;
+use guard::Guard;
 
 /// A question to the owner of the state.
 pub(crate) struct Query {
@@ -42,6 +48,9 @@ pub(crate) enum What {
     Incident { id: String },
     Mark { id: String, false_alarm: bool, note: String },
     Profile { id: String, form: Form },
+    Silences,
+    Silence { row: Row },
+    Unsilence { id: String },
     Reload,
     Status,
     Page,
@@ -102,10 +111,13 @@ pub(crate) struct Pulse {
 pub(crate) struct Desk {
     pub(crate) queries: mpsc::Sender<Query>,
     pub(crate) pulse: watch::Receiver<Pulse>,
+    pub(crate) guard: watch::Receiver<Arc<Guard>>,
 }
 
 /// Questions that may wait for the owner.
 pub(crate) const MAX_QUERIES: usize = 16;
+/// The most bytes of a body.
+const MAX_BODY: usize = 8 << 10;
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -176,17 +188,22 @@ async fn serve_connection(bounds: Bounds, stream: TcpStream, service: TowerToHyp
 }
 
 fn router(desk: Desk) -> Router {
+    let guarded = middleware::from_fn_with_state(desk.guard.clone(), guard::guard);
     Router::new()
         .route("/", get(page))
         .route("/metrics", get(metrics))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
-        .route("/api/v1/incidents/{id}/mark", post(incidents::mark).layer(DefaultBodyLimit::max(incidents::MAX_BODY)))
         .merge(profiles::routes())
+        .route("/api/v1/incidents/{id}/mark", post(incidents::mark))
+        .route("/api/v1/silences", get(silences::list).post(silences::add))
+        .route("/api/v1/silences/{id}", delete(silences::end))
         .route("/api/v1/status", get(status))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(guarded)
         .with_state(desk)
 }
 
@@ -238,6 +255,30 @@ async fn healthy(Shared(desk): Shared<Desk>) -> Response {
     }
 }
 
+/// The body of a request that changes something. Browsers send JSON to another site only if that site agrees, and this one
+/// does not answer such questions. They name the page's origin with what they send to its own site too, so that a name that
+/// was bound to this address later is refused.
+fn json_body(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Response> {
+    not_from_pages(headers)?;
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case(JSON) {
+        return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the header Content-Type: application/json"));
+    }
+    body.map_err(|error| bad(error.status(), &error.body_text()))
+}
+
+fn not_from_pages(headers: &HeaderMap) -> Result<(), Response> {
+    if headers.contains_key(header::ORIGIN) {
+        return Err(bad(StatusCode::FORBIDDEN, "changes are not taken from pages in a browser; use curl"));
+    }
+    Ok(())
+}
+
+fn bad(status: StatusCode, text: &str) -> Response {
+    (status, format!("{text}\n")).into_response()
+}
+
 /// Reads the settings again. A browser that was led here by another site says so, and is refused.
 async fn reload(Shared(desk): Shared<Desk>, headers: HeaderMap) -> Response {
     if headers.contains_key(header::ORIGIN) {
@@ -265,7 +306,7 @@ mod tests {
     async fn ask(server: std::net::SocketAddr, path: &str) -> TcpStream {
         let stream = TcpStream::connect(server).await.unwrap();
         stream.writable().await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         assert_eq!(stream.try_write(request.as_bytes()).unwrap(), request.len());
         stream
     }
@@ -279,7 +320,8 @@ mod tests {
         let (queries, mut questions) = mpsc::channel::<Query>(MAX_QUERIES);
         let (_pulse, pulse) =
             watch::channel(Pulse { ready: true, at: Instant::now(), interval: Duration::from_secs(60) });
-        tokio::spawn(serve_within(bounds, listener, Desk { queries, pulse }));
+        let (_guard, guard) = watch::channel(Arc::new(Guard::new(&crate::config::Settings::default())));
+        tokio::spawn(serve_within(bounds, listener, Desk { queries, pulse, guard }));
         tokio::spawn(async move {
             while let Some(query) = questions.recv().await {
                 let _ = query.reply.send(Answer::of("a".repeat(PAGE_BYTES)));

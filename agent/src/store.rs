@@ -32,6 +32,7 @@ use crate::incident::{self, Incident};
 use crate::profile::KeptFile;
 use crate::profile::shelf::Outbox;
 use crate::target::KeptTarget;
+use crate::tell::KeptTell;
 use crate::time;
 use folder::{Folder, Refusal};
 
@@ -82,11 +83,14 @@ pub(crate) struct StoreHealth {
 pub(crate) struct Snapshot {
     version: u32,
     pub(crate) targets: Vec<KeptTarget>,
+    /// Silences, and what was told of late.
+    #[serde(default)]
+    pub(crate) tell: KeptTell,
 }
 
 impl Snapshot {
     pub(crate) fn new(targets: Vec<KeptTarget>) -> Self {
-        Self { version: VERSION, targets }
+        Self { version: VERSION, targets, tell: KeptTell::default() }
     }
 }
 

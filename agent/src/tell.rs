@@ -9,30 +9,50 @@
 
 mod alert;
 mod destination;
+mod due;
 mod event;
+mod hold;
+mod matcher;
 mod message;
+mod quiet;
+mod rate;
+mod row;
+mod rule;
 mod settings;
+mod silence;
+mod template;
 #[cfg(test)]
 mod tests;
 mod told;
+pub(crate) mod trial;
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::incident::{Incident, Incidents};
-use destination::{Destination, Outcome, send};
+use destination::{Destination, Outcome, Ready, send};
 use event::Event;
+pub(crate) use hold::Reason;
+use hold::{ByReason, add};
+use message::Change;
+pub use quiet::{QuietHours, UtcOffset};
+use rate::Rate;
+pub(crate) use row::{Cell, Row, from_json};
+pub use rule::TellRule;
 pub use settings::{Secret, TellSettings};
 pub(crate) use settings::{origin, secret_from};
+pub use silence::Silence;
+use silence::Silences;
+pub(crate) use silence::{SilenceView, SilencesView};
+pub use template::Template;
 pub(crate) use told::{Stand, Told};
 
 /// What nobody took for so long after its incident's end is told no more.
 const GIVE_UP: Duration = Duration::from_secs(86_400);
-/// The most alerts of one request, what is new first. One target has at most one that fires.
-const MAX_ALERTS: usize = 1000;
 
 /// The kinds of destinations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +79,8 @@ impl Channel {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TellHealth {
     pub(crate) channels: [ChannelHealth; 3],
+    /// Silences that last.
+    pub(crate) silences: usize,
 }
 
 /// What became of the notifications of one kind.
@@ -76,6 +98,12 @@ pub(crate) struct ChannelHealth {
     pub(crate) expired: u64,
     /// Changes of incidents that are kept no longer.
     pub(crate) forgotten: u64,
+    /// Changes that were held back, or not meant for it, once for each reason.
+    pub(crate) held: ByReason,
+    /// Changes that are held back now.
+    pub(crate) on_hold: ByReason,
+    /// Changes that were over before their hold was.
+    pub(crate) skipped: ByReason,
 }
 
 impl TellHealth {
@@ -96,12 +124,21 @@ pub(crate) struct Sent {
     outcome: Outcome,
 }
 
+/// What outlives the agent beside what each incident keeps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct KeptTell {
+    silences: Silences,
+    rates: BTreeMap<String, Rate>,
+}
+
 /// Who tells. It belongs to the owner of the state.
 pub(crate) struct Teller {
     settings: TellSettings,
     /// Where people find the agent's page, without a slash at the end.
     page: String,
     destinations: Vec<Destination>,
+    silences: Silences,
     pub(crate) work: JoinSet<Sent>,
     health: TellHealth,
 }
@@ -113,6 +150,7 @@ impl Teller {
             page: settings.page_url.as_ref().map_or_else(|| page.to_owned(), ToString::to_string),
             destinations: Destination::all(settings),
             settings: settings.clone(),
+            silences: Silences::default(),
             work: JoinSet::new(),
             health: TellHealth::default(),
         }
@@ -127,6 +165,35 @@ impl Teller {
             }
         }
         (self.settings, self.page, self.destinations) = (new.settings, new.page, new.destinations);
+    }
+
+    /// Goes on from what an earlier agent kept.
+    pub(crate) fn restore(&mut self, kept: KeptTell) {
+        self.silences = kept.silences;
+        for destination in &mut self.destinations {
+            destination.rate = kept.rates.get(&destination.key).cloned().unwrap_or_default();
+        }
+    }
+
+    /// What another agent needs to go on from here.
+    pub(crate) fn keep(&self) -> KeptTell {
+        let rates = self.destinations.iter().map(|at| (at.key.clone(), at.rate.clone())).collect();
+        KeptTell { silences: self.silences.clone(), rates }
+    }
+
+    /// Adds a silence, or says why it cannot be.
+    pub(crate) fn silence(&mut self, row: &Row, now: SystemTime) -> Result<SilenceView, String> {
+        self.silences.add(row, now)
+    }
+
+    /// Ends a silence of the API; false if there is none with this id.
+    pub(crate) fn unsilence(&mut self, id: &str) -> bool {
+        self.silences.remove(id)
+    }
+
+    /// The silences that last.
+    pub(crate) fn silences(&self, now: SystemTime) -> SilencesView {
+        self.silences.view(&self.settings.silences, now)
     }
 
     /// What became of notifications until now.
@@ -147,42 +214,40 @@ impl Teller {
                 self.health.of(destination.channel).forgotten += 1;
             }
         }
-        let keys: Vec<_> = self.destinations.iter().map(|destination| destination.key.as_str()).collect();
-        let mut is_news = false;
-        for incident in incidents.all_mut() {
-            is_news |= incident.is_open() && incident.enrol(&keys, now, &self.settings, &service_of);
+        let destinations: Vec<_> = self.destinations.iter().map(|at| (at.key.as_str(), at.channel)).collect();
+        let (mut is_news, mut excluded) = (false, Vec::new());
+        for incident in incidents.all_mut().filter(|incident| incident.is_firing()) {
+            is_news |= incident.enrol(&destinations, now, &self.settings, &service_of, &mut excluded);
+        }
+        for (channel, reason) in excluded {
+            add(&mut self.health.of(channel).held, reason, 1);
         }
         is_news
     }
 
     /// Sends what is due. `is_kept` says that incidents are kept on disk: what is not there yet then waits.
     pub(crate) fn tell(&mut self, incidents: &mut Incidents, client: &Client, now: SystemTime, is_kept: bool) {
+        self.silences.expire(now);
+        self.health.silences = self.silences.len(&self.settings.silences, now);
         for channel in &mut self.health.channels {
-            channel.pending = 0;
+            (channel.pending, channel.on_hold) = (0, ByReason::default());
         }
         let mut destinations = std::mem::take(&mut self.destinations);
         for destination in &mut destinations {
             self.expire(destination, incidents, now);
-            let events = self.due(destination, incidents, is_kept);
-            if events.is_empty() || destination.is_busy || !destination.is_due(Instant::now()) {
+            let due = self.due(destination, incidents, now, is_kept);
+            if due.is_empty() || destination.is_busy || !destination.is_due(Instant::now()) {
                 continue;
             }
-            let mut found = events.iter().filter_map(|(id, event)| Some((incidents.get(id)?, *event)));
-            let request = if destination.channel == Channel::Alertmanager {
-                let ahead = self.settings.resend_interval * alert::INTERVALS_AHEAD;
-                destination.json(alert::body(found, &self.page, now, ahead), Vec::new())
-            } else {
-                let Some((incident, event)) = found.next() else { continue };
-                if destination.channel == Channel::Slack {
-                    message::slack(destination, incident, event, &self.page)
-                } else {
-                    let secret = self.settings.webhook_secret.as_ref();
-                    message::webhook(destination, incident, event, &self.page, secret)
-                }
-            };
+            let Some(request) = self.request(destination, incidents, &due, now) else { continue };
             destination.is_busy = true;
+            destination.waits_since = None;
+            if destination.channel != Channel::Alertmanager {
+                destination.rate.note(now);
+            }
             let (client, timeout) = (client.clone(), self.settings.timeout);
             let key = destination.key.clone();
+            let events = due.into_iter().map(|(id, event, _)| (id, event)).collect();
             self.work.spawn(async move {
                 let outcome = send(&client, request, timeout).await;
                 Sent { destination: key, events, outcome }
@@ -191,65 +256,40 @@ impl Teller {
         self.destinations = destinations;
     }
 
-    /// What is due at a destination: any number of alerts, or one message.
-    fn due(&mut self, destination: &Destination, incidents: &mut Incidents, is_kept: bool) -> Vec<(String, Event)> {
-        let pending = &mut self.health.of(destination.channel).pending;
-        let mut due = Vec::new();
-        if destination.channel == Channel::Alertmanager {
-            if incidents.all_mut().all(|incident| !incident.is_open() && incident.untold(&destination.key, false) == 0)
-            {
-                return due;
+    fn request(
+        &self,
+        destination: &Destination,
+        incidents: &Incidents,
+        due: &[(String, Event, u32)],
+        now: SystemTime,
+    ) -> Option<Ready> {
+        let change = |(id, event, times): &(String, Event, u32)| {
+            Some(Change { incident: incidents.get(id)?, event: *event, times: *times, page: &self.page })
+        };
+        let changes: Vec<_> = due.iter().filter_map(change).collect();
+        let settings = &self.settings;
+        match destination.channel {
+            Channel::Alertmanager => {
+                let ahead = settings.resend_interval * alert::INTERVALS_AHEAD;
+                let alerts = changes.iter().map(|change| (change.incident, change.times));
+                Some(destination.json(alert::body(alerts, &self.page, now, ahead), Vec::new()))
             }
-            let resend = destination.sent.is_none_or(|at| at.elapsed() >= self.settings.resend_interval);
-            let mut labels = HashSet::new();
-            let (mut firing, mut is_new) = (Vec::new(), false);
-            // Newest first: an older alert of the same labels is the same alert, and has nothing to say any more.
-            for incident in incidents.all_mut() {
-                let Some(event) = incident.current(&destination.key) else { continue };
-                let is_pending = !incident.is_accepted(&destination.key, event);
-                if !incident.is_open() && !is_pending {
-                    labels.insert(alert::labels(incident));
-                    continue;
-                }
-                if !labels.insert(alert::labels(incident)) {
-                    incident.accept(&destination.key, event);
-                    continue;
-                }
-                *pending += u64::from(is_pending);
-                if is_kept && !incident.is_saved() {
-                    continue;
-                }
-                is_new |= is_pending;
-                firing.push((incident.id.clone(), event, is_pending));
+            Channel::Webhook => {
+                let (template, secret) = (settings.webhook_template.as_ref(), settings.webhook_secret.as_ref());
+                message::webhook(destination, &changes, template, secret)
             }
-            firing.sort_by_key(|(.., is_pending)| !is_pending);
-            if resend || is_new {
-                due.extend(firing.into_iter().take(MAX_ALERTS).map(|(id, event, _)| (id, event)));
-            }
-        } else {
-            let with_updates = destination.channel == Channel::Webhook;
-            // Oldest first, the changes of one incident in their order. One that is never taken, such as a body that
-            // something in between rejects, holds up no other.
-            for incident in incidents.all_mut().rev() {
-                let Some(event) = incident.next(&destination.key, with_updates) else { continue };
-                *pending += incident.untold(&destination.key, with_updates);
-                let is_behind = due.first().is_some_and(|(id, _)| Some(id) != destination.stuck.as_ref());
-                if !is_behind && (!is_kept || incident.is_saved()) {
-                    due = vec![(incident.id.clone(), event)];
-                }
-            }
+            Channel::Slack => message::slack(destination, &changes, settings.slack_template.as_ref()),
         }
-        due
     }
 
     fn expire(&mut self, destination: &Destination, incidents: &mut Incidents, now: SystemTime) {
         for incident in incidents.all_mut() {
-            let is_old = incident.ended_at().is_some_and(|at| now.duration_since(at).is_ok_and(|age| age > GIVE_UP));
+            let is_old = incident.over_at().is_some_and(|at| now.duration_since(at).is_ok_and(|age| age > GIVE_UP));
             let untold = if is_old { incident.untold(&destination.key, false) } else { 0 };
             if untold > 0
                 && let Some(event) = incident.current(&destination.key)
             {
-                incident.accept(&destination.key, event);
+                incident.accept(&destination.key, event, None);
                 self.health.of(destination.channel).expired += untold;
                 tracing::warn!(id = incident.id, at = %destination.shown, "word of an incident was not taken for a day");
             }
@@ -257,7 +297,7 @@ impl Teller {
     }
 
     /// Takes in what came of a request. True if an incident changed by it.
-    pub(crate) fn take(&mut self, sent: Sent, incidents: &mut Incidents) -> bool {
+    pub(crate) fn take(&mut self, sent: Sent, incidents: &mut Incidents, now: SystemTime) -> bool {
         let Sent { destination: key, events, outcome } = sent;
         // A reload may have removed it.
         let Some(destination) = self.destinations.iter_mut().find(|destination| destination.key == key) else {
@@ -266,10 +306,16 @@ impl Teller {
         destination.note(&outcome);
         let is_later = matches!(outcome, Outcome::Later { .. });
         destination.stuck = events.first().filter(|_| is_later).map(|(id, _)| id.clone());
+        let is_one_of_many =
+            outcome != Outcome::Taken && events.len() > 1 && destination.channel != Channel::Alertmanager;
+        destination.goes_singly = is_later || is_one_of_many;
         let health = self.health.of(destination.channel);
         *(if outcome == Outcome::Taken { &mut health.successes } else { &mut health.failures }) += 1;
+        let taken_at = (outcome == Outcome::Taken).then_some(now);
         let is_over = match outcome {
             Outcome::Taken => true,
+            // It may be one of them that is wrong: each gets its own chance.
+            Outcome::Refused(_) if is_one_of_many => false,
             // An alert that fires is sent again all the same, and one that was refused resolves by itself.
             Outcome::Refused(_) => {
                 health.rejected += events.len() as u64;
@@ -280,7 +326,7 @@ impl Teller {
         let mut changed = false;
         for (id, event) in events {
             if is_over && let Some(incident) = incidents.get_mut(&id) {
-                changed |= incident.accept(&key, event);
+                changed |= incident.accept(&key, event, taken_at);
             }
         }
         changed

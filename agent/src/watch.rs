@@ -26,6 +26,8 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
+    pub(crate) const ALL: [Self; 2] = [Self::Latency, Self::Errors];
+
     /// The value of the `signal` label.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

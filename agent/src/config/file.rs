@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{self, KEYS};
 use super::value::Value;
 use super::{ConfigFile, Origin, Problem};
+use crate::tell::{Cell, Row};
 
 /// One key that stands in the file.
 pub(crate) struct Entry {
@@ -46,7 +47,7 @@ impl Reader<'_> {
 
     fn item(&mut self, path: &str, start: usize, value: &Spanned<DeValue<'_>>) {
         if let Some(key) = KEYS.iter().position(|key| key.name == path) {
-            match read(value.get_ref()) {
+            match self.read(value.get_ref()) {
                 Some(value) => {
                     let origin = self.origin(start);
                     self.entries.push(Entry { key, value, origin });
@@ -66,27 +67,46 @@ impl Reader<'_> {
         }
     }
 
+    fn read(&self, value: &DeValue<'_>) -> Option<Value> {
+        match value {
+            DeValue::Array(items) if !items.is_empty() && items.iter().all(|item| item.get_ref().is_table()) => {
+                items.iter().map(|item| self.row(item)).collect::<Option<Vec<_>>>().map(Value::Rows)
+            }
+            DeValue::Array(items) => {
+                items.iter().map(|item| scalar(item.get_ref())).collect::<Option<Vec<_>>>().map(Value::List)
+            }
+            DeValue::Table(table) => {
+                let pairs =
+                    table.iter().map(|(name, value)| Some((name.get_ref().to_string(), scalar(value.get_ref())?)));
+                pairs.collect::<Option<Vec<_>>>().map(Value::Table)
+            }
+            other => scalar(other).map(Value::Text),
+        }
+    }
+
+    fn row(&self, item: &Spanned<DeValue<'_>>) -> Option<Row> {
+        let mut cells = Vec::new();
+        for (name, value) in item.get_ref().as_table()? {
+            let values = match value.get_ref() {
+                DeValue::Array(items) => items.iter().map(|item| scalar(item.get_ref())).collect::<Option<Vec<_>>>()?,
+                other => vec![scalar(other)?],
+            };
+            cells.push(Cell { name: name.get_ref().to_string(), values, line: self.line(name.span().start) });
+        }
+        Some(Row { cells, line: self.line(item.span().start) })
+    }
+
+    fn line(&self, start: usize) -> usize {
+        1 + self.file.text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count()
+    }
+
     fn origin(&self, start: usize) -> Origin {
-        let before = self.file.text.as_bytes().iter().take(start);
-        Origin::File { path: self.file.path.clone(), line: 1 + before.filter(|byte| **byte == b'\n').count() }
+        Origin::File { path: self.file.path.clone(), line: self.line(start) }
     }
 
     fn problem(&mut self, start: usize, message: String) {
         let origin = self.origin(start);
         self.problems.push(Problem { origin, key: None, message });
-    }
-}
-
-fn read(value: &DeValue<'_>) -> Option<Value> {
-    match value {
-        DeValue::Array(items) => {
-            items.iter().map(|item| scalar(item.get_ref())).collect::<Option<Vec<_>>>().map(Value::List)
-        }
-        DeValue::Table(table) => {
-            let pairs = table.iter().map(|(name, value)| Some((name.get_ref().to_string(), scalar(value.get_ref())?)));
-            pairs.collect::<Option<Vec<_>>>().map(Value::Table)
-        }
-        other => scalar(other).map(Value::Text),
     }
 }
 

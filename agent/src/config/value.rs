@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::tell::Row;
+
 /// What stood behind a key, before anybody knows what it should be.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -14,6 +16,8 @@ pub(crate) enum Value {
     List(Vec<String>),
     /// A TOML table of scalars.
     Table(Vec<(String, String)>),
+    /// A TOML array of tables, `[[like.this]]`.
+    Rows(Vec<Row>),
 }
 
 impl Value {
@@ -21,7 +25,7 @@ impl Value {
         match self {
             Self::Text(text) | Self::Encoded(text) => Ok(text),
             Self::List(_) => Err("a list stands here; write one value".to_owned()),
-            Self::Table(_) => Err("a table stands here; write one value".to_owned()),
+            Self::Table(_) | Self::Rows(_) => Err("a table stands here; write one value".to_owned()),
         }
     }
 
@@ -30,7 +34,9 @@ impl Value {
         match self {
             Self::List(list) => Ok(list),
             Self::Text(text) | Self::Encoded(text) => Ok(split(&text).map(str::to_owned).collect()),
-            Self::Table(_) => Err("a table stands here; write a list such as [\"a\", \"b\"]".to_owned()),
+            Self::Table(_) | Self::Rows(_) => {
+                Err("a table stands here; write a list such as [\"a\", \"b\"]".to_owned())
+            }
         }
     }
 
@@ -47,6 +53,16 @@ impl Value {
             None => Err(format!("pair {} has no `=`; write name=value", index + 1)),
         };
         items.iter().enumerate().map(pair).collect()
+    }
+
+    /// Rows of a table. Only a file can say them; an empty text or list has none.
+    pub(crate) fn rows(self) -> Result<Vec<Row>, String> {
+        match self {
+            Self::Rows(rows) => Ok(rows),
+            Self::List(items) if items.is_empty() => Ok(Vec::new()),
+            Self::Text(text) if text.is_empty() => Ok(Vec::new()),
+            _ => Err("these are tables; write them in the file, each below a line with its name in [[ ]]".to_owned()),
+        }
     }
 
     pub(crate) fn flag(self) -> Result<bool, String> {

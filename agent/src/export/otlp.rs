@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Counts, Delivery};
 
 /// Where and how everything is pushed.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,11 +10,12 @@ use outrigger_semconv::{Metric, agent, label, process, system};
 use crate::collect::process::Process;
 use crate::export::otlp::Delivery;
 use crate::health::Reading;
+use crate::incident::Incident;
 use crate::profile::{Failure, Profiles, Purpose};
 use crate::state::State;
 use crate::store::StoreHealth;
 use crate::target::Target;
-use crate::tell::{Channel, TellHealth};
+use crate::tell::{Channel, Reason, TellHealth};
 
 /// The page in a text format.
 pub(crate) fn encode(families: &[Family], format: Format) -> Result<String, EncodeError> {
@@ -111,7 +112,7 @@ impl Page {
         }
         self.add(&agent::ROUTES, &labels, target.routes.len() as f64);
         self.add(&agent::ROUTES_WARMING_UP, &labels, target.warming_up() as f64);
-        let open = state.incidents.open(name).is_some();
+        let open = state.incidents.open(name).is_some_and(Incident::is_firing);
         self.add(&agent::INCIDENT_OPEN, &labels, f64::from(u8::from(open)));
         self.add(&agent::INCIDENTS, &labels, health.incidents as f64);
         self.add(&agent::INCIDENT_FALSE_ALARMS, &labels, health.false_alarms as f64);
@@ -188,6 +189,7 @@ impl Page {
     }
 
     fn tell(&mut self, health: &TellHealth) {
+        self.add(&agent::SILENCES, &[], health.silences as f64);
         for (channel, health) in Channel::ALL.iter().zip(&health.channels) {
             let labels = [(label::DESTINATION, channel.as_str())];
             for (outcome, count) in [("success", health.successes), ("failure", health.failures)] {
@@ -196,6 +198,16 @@ impl Page {
             let dropped = [("rejected", health.rejected), ("expired", health.expired), ("forgotten", health.forgotten)];
             for (reason, count) in dropped {
                 self.add(&agent::NOTIFICATIONS_DROPPED, &[labels[0], (label::REASON, reason)], count as f64);
+            }
+            for ((reason, held), (skipped, on_hold)) in
+                Reason::ALL.iter().zip(health.held).zip(health.skipped.into_iter().zip(health.on_hold))
+            {
+                let labels = [labels[0], (label::REASON, reason.as_str())];
+                self.add(&agent::NOTIFICATIONS_HELD, &labels, held as f64);
+                self.add(&agent::NOTIFICATIONS_ON_HOLD, &labels, on_hold as f64);
+                if skipped > 0 || reason.drops() {
+                    self.add(&agent::NOTIFICATIONS_DROPPED, &labels, skipped as f64);
+                }
             }
             self.add(&agent::NOTIFICATIONS_PENDING, &labels, health.pending as f64);
         }

@@ -22,6 +22,11 @@ impl Incidents {
             if incident.resolved_at.is_none() && !(is_first && is_watched(&incident.target)) {
                 incident.close(at);
             }
+            if incident.is_firing() != (incident.sequence % 2 == 1) && incident.sequence > 0 {
+                // It was marked while a mark did not end what fires yet.
+                incident.sequence = incident.sequence.saturating_add(1);
+                incident.unsaved = true;
+            }
             let stand = incident.stand();
             if !incident.unsaved {
                 incident.saved_at(stand);
@@ -68,7 +73,10 @@ impl Incidents {
     /// Notes what a person said of an incident; `None` if there is no such incident.
     pub(crate) fn mark(&mut self, id: &str, mark: Mark) -> Option<&Incident> {
         let incident = self.list.iter_mut().find(|incident| incident.id == id)?;
+        let was_firing = incident.is_firing();
         incident.mark = Some(mark);
+        // A mark ends what fires, and taking it back begins it again.
+        incident.sequence = incident.sequence.saturating_add(u32::from(incident.is_firing() != was_firing));
         incident.unsaved = true;
         Some(incident)
     }
@@ -144,8 +152,8 @@ impl Incident {
     }
 
     pub(super) fn end(&mut self, at: SystemTime) {
+        self.sequence = self.sequence.saturating_add(u32::from(self.is_firing()));
         self.resolved_at = Some(at);
-        self.sequence = self.sequence.saturating_add(1);
     }
 }
 

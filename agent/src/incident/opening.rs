@@ -35,6 +35,12 @@ pub enum Severity {
 impl Severity {
     pub(crate) const ALL: [Self; 2] = [Self::Warning, Self::Critical];
 
+    /// Reads the value of a `severity` label.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|severity| severity.as_str() == text);
+        found.ok_or_else(|| format!("`{text}` is neither warning nor critical"))
+    }
+
     /// The value of an alert's `severity` label.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -53,8 +59,27 @@ impl Incident {
         self.started_at
     }
 
-    pub(crate) fn ended_at(&self) -> Option<SystemTime> {
-        self.resolved_at
+    /// Whether it is worth an alert: it is open, and nobody called it a false alarm. The sequence counts how often this
+    /// changed.
+    pub(crate) fn is_firing(&self) -> bool {
+        self.is_open() && !self.is_false_alarm()
+    }
+
+    /// When it ended, or was called a false alarm.
+    pub(crate) fn over_at(&self) -> Option<SystemTime> {
+        let marked_at = self.mark.as_ref().filter(|mark| mark.false_alarm).map(|mark| mark.at);
+        self.resolved_at.into_iter().chain(marked_at).min()
+    }
+
+    /// Every route that is anomalous, or was, with its signal.
+    pub(crate) fn affected(&self) -> impl Iterator<Item = (&str, Signal)> {
+        self.routes.iter().map(|route| (route.key.route.as_str(), route.signal))
+    }
+
+    /// The likeliest cause in one word.
+    pub(crate) fn likeliest(&self) -> Option<String> {
+        let cause = serde_json::to_value(self.causes.first()?.cause).ok()?;
+        cause.as_str().map(str::to_owned)
     }
 
     /// The suspect as it stands now.

@@ -30,8 +30,8 @@ pub(crate) struct Incident {
     #[serde(with = "time::maybe", default)]
     pub(super) silent_since: Option<SystemTime>,
     pub(super) routes: Vec<Affected>,
-    /// How often its state changed: 1 once it is open, one more with each end and each new beginning. With the id it names
-    /// what is to be told, across restarts.
+    /// How often its state changed: 1 once it is open, one more with each end and each new beginning; a false alarm's mark
+    /// is an end too. With the id it names what is to be told, across restarts.
     #[serde(default)]
     pub(crate) sequence: u32,
     /// What may be the cause, the likeliest first; none while it is unknown.

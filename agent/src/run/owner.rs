@@ -12,13 +12,14 @@ use crate::collect::host::{Host, HostCollector};
 use crate::collect::process::{ProcessCollector, Processes};
 use crate::collect::scrape::{Address, Scrape, scrape};
 use crate::config::Settings;
-use crate::export::otlp::{Delivery, message};
+use crate::export::otlp::{Counts, Delivery, message};
 use crate::export::{html, page};
 use crate::health::Reading;
 use crate::incident::Mark;
 use crate::profile::exhibit::Form;
 use crate::profile::shelf::Place;
 use crate::profile::{self, Taken};
+use crate::serve::guard::Guard;
 use crate::serve::{Answer, Pulse, What};
 use crate::state::State;
 use crate::status::StatusView;
@@ -41,9 +42,13 @@ pub(super) struct Owner {
     instance: String,
     pub(super) state: State,
     pub(super) delivery: Option<Delivery>,
+    /// What an earlier delivery counted, for the next one.
+    pub(super) pushed: Arc<Counts>,
     pub(super) pulse: watch::Sender<Pulse>,
     pub(super) work: JoinSet<Done>,
     pub(super) reload: Option<Reload>,
+    /// Tells the server who may ask.
+    pub(super) guard: Option<watch::Sender<Arc<Guard>>>,
     /// How often the settings were replaced.
     pub(super) reloads: u64,
     pub(super) store: Store,
@@ -73,7 +78,9 @@ impl Owner {
     ) -> Self {
         let host = HostCollector::new().inspect_err(|error| tracing::warn!(%error, "no figures of the host"));
         let mut state = State::new(&settings);
-        let memory = store.load();
+        let mut memory = store.load();
+        let mut teller = Teller::new(&settings.tell, &format!("http://{address}"));
+        teller.restore(memory.snapshot.as_mut().map(|snapshot| std::mem::take(&mut snapshot.tell)).unwrap_or_default());
         if let Some(why) = state.restore(&settings, memory, SystemTime::now()) {
             store.set_state_aside(&why);
         }
@@ -88,12 +95,14 @@ impl Owner {
             profiling: JoinSet::new(),
             writing: JoinSet::new(),
             written: Vec::new(),
-            teller: Teller::new(&settings.tell, &format!("http://{address}")),
+            teller,
             page: format!("http://{address}"),
             delivery,
+            pushed: Arc::default(),
             pulse,
             work: JoinSet::new(),
             reload: None,
+            guard: None,
             reloads: 0,
             host: host.ok().map(Box::new),
             processes: Some(process_collector(&settings.targets)),
@@ -233,7 +242,7 @@ impl Owner {
 
     /// Takes in what became of a notification.
     pub(super) fn take_sent(&mut self, sent: Sent) {
-        self.state.has_news |= self.teller.take(sent, &mut self.state.incidents);
+        self.state.has_news |= self.teller.take(sent, &mut self.state.incidents, SystemTime::now());
         self.tell();
     }
 
@@ -248,7 +257,8 @@ impl Owner {
     }
 
     fn write(&mut self) {
-        let writing = self.state.keep(SystemTime::now());
+        let mut writing = self.state.keep(SystemTime::now());
+        writing.snapshot.tell = self.teller.keep();
         self.written = writing.incidents.iter().map(|incident| (incident.id.clone(), incident.stand())).collect();
         if let Some(work) = self.store.begin(writing) {
             self.writing.spawn_blocking(work);
@@ -291,11 +301,29 @@ impl Owner {
             What::Incident { id } => return self.incident(&id),
             What::Mark { id, false_alarm, note } => {
                 if self.state.mark(&id, Mark { false_alarm, note, at: SystemTime::now() }) {
-                    self.write_if_due();
+                    self.tell();
                 }
                 return self.incident(&id);
             }
             What::Profile { id, form } => return self.profile_of(&id, form),
+            What::Silences => json(&self.teller.silences(SystemTime::now())),
+            What::Silence { row } => match self.teller.silence(&row, SystemTime::now()) {
+                Ok(silence) => {
+                    self.store.hurry();
+                    self.tell();
+                    json(&silence)
+                }
+                Err(error) => return Answer::bad(format!("{error}\n")),
+            },
+            What::Unsilence { id } => {
+                if !self.teller.unsilence(&id) {
+                    let text = format!("there is no silence {id} of the API; GET /api/v1/silences lists them\n");
+                    return Answer::nothing(text);
+                }
+                self.store.hurry();
+                self.tell();
+                json(&self.teller.silences(SystemTime::now()))
+            }
             What::Reload => return self.reload(),
             What::Status => json(&StatusView::of(&self.state)),
             What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view(html::SHOWN)),

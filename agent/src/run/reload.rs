@@ -10,6 +10,7 @@ use crate::collect::scrape::Address;
 use crate::config::{ConfigError, Settings};
 use crate::export::otlp::Delivery;
 use crate::serve::Answer;
+use crate::serve::guard::Guard;
 
 /// Where new settings come from, and who else wants to know.
 pub(super) struct Reload {
@@ -67,9 +68,10 @@ impl Owner {
         // From here on nothing can fail.
         if settings.otlp != old.otlp {
             if let Some(delivery) = self.delivery.take() {
+                self.pushed = delivery.counts();
                 tokio::spawn(delivery.stop());
             }
-            self.delivery = Delivery::start(&settings.otlp, self.client.clone());
+            self.delivery = Delivery::start(&settings.otlp, self.client.clone(), Arc::clone(&self.pushed));
         }
         if settings.tell != old.tell {
             self.teller.set(&settings.tell, &self.page);
@@ -85,6 +87,9 @@ impl Owner {
         }
         self.store.set_every(settings.save_interval);
         self.pulse.send_modify(|pulse| pulse.interval = settings.interval);
+        if let Some(guard) = &self.guard {
+            guard.send_replace(Arc::new(Guard::new(&settings)));
+        }
         self.settings = Arc::new(settings);
         self.write_if_due();
         Ok(unchanged)
@@ -102,6 +107,10 @@ fn keep_what_cannot_change(old: &Settings, settings: &mut Settings) -> Vec<Strin
         told.push(format!("data_dir stays {folder} until a restart\n"));
     }
     settings.listen = old.listen;
+    if settings.api_token.is_none() && !settings.listen.ip().is_loopback() && !old.listen_unprotected {
+        settings.api_token.clone_from(&old.api_token);
+        told.push("api_token stays until a restart, since other machines can ask\n".to_owned());
+    }
     settings.listen_unprotected = old.listen_unprotected;
     settings.data_dir.clone_from(&old.data_dir);
     told

@@ -3,15 +3,13 @@
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::Deserialize;
 
-use super::{Desk, JSON, What};
+use super::{Desk, JSON, What, bad, json_body};
 use crate::incident::is_id;
 
-/// The most bytes of a mark's body.
-pub(super) const MAX_BODY: usize = 8 << 10;
 /// The most characters of a note.
 const MAX_NOTE: usize = 1000;
 /// How many incidents are listed unless more are asked for.
@@ -46,28 +44,16 @@ pub(super) async fn one(Shared(desk): Shared<Desk>, Path(id): Path<String>) -> R
     desk.ask(What::Incident { id }, JSON).await
 }
 
-/// Browsers send JSON to another site only if that site agrees, and this one does not answer such questions. They name the
-/// page's origin with what they send to its own site too, so that a name that was bound to this address later is refused.
 pub(super) async fn mark(
     Shared(desk): Shared<Desk>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    if headers.contains_key(header::ORIGIN) {
-        return bad(StatusCode::FORBIDDEN, "marks are not taken from pages in a browser; use curl");
-    }
-    if !is_id(&id) {
-        return no_id();
-    }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case(JSON) {
-        return bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the header Content-Type: application/json");
-    }
-    let body = match body {
+    let body = match json_body(&headers, body) {
+        Ok(_) if !is_id(&id) => return no_id(),
         Ok(body) => body,
-        Err(error) => return bad(error.status(), &error.body_text()),
+        Err(refused) => return refused,
     };
     let MarkBody { false_alarm, note } = match serde_json::from_slice(&body) {
         Ok(mark) => mark,
@@ -84,8 +70,4 @@ pub(super) async fn mark(
 
 pub(super) fn no_id() -> Response {
     bad(StatusCode::BAD_REQUEST, "this is no id of an incident; GET /api/v1/incidents lists them")
-}
-
-fn bad(status: StatusCode, text: &str) -> Response {
-    (status, format!("{text}\n")).into_response()
 }

@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime};
 use outrigger_semconv::label;
 use serde::Serialize;
 
-use super::event::Event;
 use crate::incident::Incident;
 use crate::time::Time;
 
@@ -37,18 +36,18 @@ struct Alert {
 
 /// The body of a request. Alerts that fire end `ahead` of `now`.
 pub(super) fn body<'a>(
-    events: impl Iterator<Item = (&'a Incident, Event)>,
+    events: impl Iterator<Item = (&'a Incident, u32)>,
     page: &str,
     now: SystemTime,
     ahead: Duration,
 ) -> Vec<u8> {
-    let alert = |(incident, _): (&Incident, Event)| {
+    let alert = |(incident, times): (&Incident, u32)| {
         let url = link(page, &incident.id);
-        let ends_at = incident.ended_at().unwrap_or(now + ahead);
+        let ends_at = incident.over_at().unwrap_or(now + ahead);
         Alert {
             labels: labels(incident),
             annotations: BTreeMap::from([
-                ("summary", incident.summary()),
+                ("summary", super::message::summary(incident, times)),
                 ("incident", incident.id.clone()),
                 ("url", url.clone()),
             ]),
@@ -64,7 +63,7 @@ pub(super) fn body<'a>(
 
 /// The labels of an incident's alert: bounded, and the same from its beginning to its end.
 pub(super) fn labels(incident: &Incident) -> Labels {
-    let opening = incident.told.opening.clone().unwrap_or_else(|| incident.opening());
+    let opening = incident.told_opening();
     let mut labels = BTreeMap::from([
         ("alertname", NAME.to_owned()),
         (label::TARGET, incident.target().to_owned()),

@@ -4,17 +4,18 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use ring::digest;
 
 use super::Channel;
 use super::message::hex;
+use super::rate::Rate;
 use super::settings::{TellSettings, origin};
 use crate::client::Client;
+use crate::client::pause::{Pause, retry_after};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The most that is read of an answer.
 const MAX_ANSWER: usize = 64 << 10;
@@ -31,9 +32,15 @@ pub(super) struct Destination {
     pub(super) is_busy: bool,
     /// The incident whose message was not taken last: others go before it.
     pub(super) stuck: Option<String>,
+    /// The last message was not taken: changes go one by one until one is, so that a bad one cannot hide among others.
+    pub(super) goes_singly: bool,
+    /// Since when something waits for others to go with it.
+    pub(super) waits_since: Option<Instant>,
+    /// What went there of late.
+    pub(super) rate: Rate,
     /// When it last took something.
     pub(super) sent: Option<Instant>,
-    pause: Duration,
+    pause: Pause,
     not_before: Option<Instant>,
 }
 
@@ -71,8 +78,11 @@ impl Destination {
             uri: uri.clone(),
             is_busy: false,
             stuck: None,
+            goes_singly: false,
+            waits_since: None,
+            rate: Rate::default(),
             sent: None,
-            pause: FIRST_PAUSE,
+            pause: Pause::new(LONGEST_PAUSE, LONGEST_PAUSE),
             not_before: None,
         }
     }
@@ -105,7 +115,8 @@ impl Destination {
                 if !was_well {
                     tracing::info!(%destination, "incidents can be told again");
                 }
-                (self.sent, self.pause, self.not_before) = (Some(now), FIRST_PAUSE, None);
+                (self.sent, self.not_before) = (Some(now), None);
+                self.pause.reset();
                 return;
             }
             Outcome::Refused(reason) => tracing::warn!(%destination, %reason, "word of an incident was refused"),
@@ -114,11 +125,8 @@ impl Destination {
             }
             Outcome::Later { reason, .. } => tracing::debug!(%destination, %reason, "still cannot be told"),
         }
-        let after = if let Outcome::Later { after: Some(after), .. } = outcome { Some(*after) } else { None };
-        // Between half of the pause and all of it, so that many agents do not come back at once.
-        let wait = after.unwrap_or_else(|| self.pause.mul_f64(0.5 + fastrand::f64() / 2.0)).min(LONGEST_PAUSE);
-        self.not_before = Some(now + wait);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let after = if let Outcome::Later { after, .. } = outcome { *after } else { None };
+        self.not_before = Some(now + self.pause.next(after));
     }
 }
 
@@ -159,10 +167,4 @@ pub(super) fn judge(status: StatusCode, after: Option<Duration>) -> Outcome {
         | StatusCode::UNPROCESSABLE_ENTITY => Outcome::Refused(format!("answered {status}")),
         status => Outcome::Later { reason: format!("answered {status}"), after },
     }
-}
-
-/// `Retry-After` in seconds; its other form, a date, is left to our own pauses.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }

@@ -1,23 +1,27 @@
-//! What is posted to webhooks: one change of one incident in each request.
+//! What is posted to webhooks: one change of an incident in each request, or those that are due together.
 
 use http::HeaderValue;
-use ring::hmac;
+use ring::{digest, hmac};
 use serde::Serialize;
 
 use super::alert::link;
 use super::destination::{Destination, Ready};
 use super::event::Event;
 use super::settings::Secret;
+use super::template::{Template, json_escaped};
 use crate::incident::{Incident, IncidentView};
+use crate::time::Time;
 
 /// Says which change of which incident it is, the same at each attempt.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// HMAC-SHA256 of the body under the secret: `sha256=` and 64 hexadecimal digits.
 const SIGNATURE: &str = "x-outrigger-signature";
-/// The most characters of a text for people.
+/// The most characters of what is said of one change.
 const MAX_TEXT: usize = 3000;
+/// The most bytes of a text for people; Slack cuts at 40,000 characters.
+const MAX_TEXTS: usize = 30_000;
 
-/// The body of the webhook.
+/// One change at the webhook: its whole body, or one of several in it.
 #[derive(Serialize)]
 struct Body<'a> {
     version: u32,
@@ -27,28 +31,117 @@ struct Body<'a> {
     sequence: u32,
     update: u32,
     url: String,
+    severity: &'static str,
+    /// How often the same trouble began within the last hour.
+    times: u32,
     incident: &'a IncidentView,
 }
 
-/// A request of the webhook, signed if there is a secret.
+/// Several changes in one body.
+#[derive(Serialize)]
+struct Group<'a> {
+    version: u32,
+    key: String,
+    /// `group`.
+    event: &'static str,
+    notifications: Vec<Body<'a>>,
+}
+
+/// A change that goes out, with what is said about it.
+#[derive(Clone, Copy)]
+pub(super) struct Change<'a> {
+    pub(super) incident: &'a Incident,
+    pub(super) event: Event,
+    /// How often the same trouble began of late.
+    pub(super) times: u32,
+    /// Where people find the agent's page.
+    pub(super) page: &'a str,
+}
+
+impl Change<'_> {
+    fn key(&self) -> String {
+        self.event.key(&self.incident.id)
+    }
+
+    fn url(&self) -> String {
+        link(self.page, &self.incident.id)
+    }
+
+    /// What a template's name stands for.
+    fn value(&self, name: &str) -> String {
+        let (incident, event) = (self.incident, self.event);
+        let opening = incident.told_opening();
+        let cause = || incident.view().causes.into_iter().next();
+        match name {
+            "key" => self.key(),
+            "event" => event.state().to_owned(),
+            "sequence" => event.sequence.to_string(),
+            "url" => self.url(),
+            "severity" => opening.severity.as_str().to_owned(),
+            "headline" => incident.headline(event),
+            "times" => self.times.to_string(),
+            "incident.id" => incident.id.clone(),
+            "incident.target" => incident.target().to_owned(),
+            "incident.service" => opening.service.unwrap_or_default(),
+            "incident.method" => opening.method,
+            "incident.route" => opening.route,
+            "incident.signal" => opening.signal.as_str().to_owned(),
+            "incident.summary" => summary(incident, self.times),
+            "incident.cause" => incident.likeliest().unwrap_or_default(),
+            "incident.advice" => cause().map(|cause| cause.advice.to_owned()).unwrap_or_default(),
+            "incident.started_at" => Time(incident.began_at()).to_string(),
+            "incident.resolved_at" => incident.over_at().map(|at| Time(at).to_string()).unwrap_or_default(),
+            "incident.requests_affected" => incident.view().requests_affected.to_string(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The incident in words, with how often it came if it comes and goes.
+pub(super) fn summary(incident: &Incident, times: u32) -> String {
+    let summary = incident.summary();
+    if times < FLAPPING { summary } else { format!("{summary} It began {times} times within the last hour.") }
+}
+
+/// From so many beginnings within an hour on, a message says so.
+const FLAPPING: u32 = 3;
+
+/// A request of the webhook, signed if there is a secret. A template takes one change only.
 pub(super) fn webhook(
     at: &Destination,
-    incident: &Incident,
-    event: Event,
-    page: &str,
+    changes: &[Change<'_>],
+    template: Option<&Template>,
     secret: Option<&Secret>,
-) -> Ready {
-    let body = Body {
+) -> Option<Ready> {
+    let views: Vec<_> = changes.iter().map(|change| change.incident.view()).collect();
+    let body = |(change, incident): (&Change<'_>, _)| Body {
         version: 1,
-        key: event.key(&incident.id),
-        event: event.state(),
-        sequence: event.sequence,
-        update: event.update,
-        url: link(page, &incident.id),
-        incident: &incident.view(),
+        key: change.key(),
+        event: change.event.state(),
+        sequence: change.event.sequence,
+        update: change.event.update,
+        url: change.url(),
+        severity: change.incident.told_opening().severity.as_str(),
+        times: change.times,
+        incident,
     };
-    let body = serde_json::to_vec(&body).unwrap_or_default();
-    let mut headers = vec![(IDEMPOTENCY_KEY, key(incident, event))];
+    let key = key(changes);
+    let body = match (changes, views.as_slice(), template) {
+        ([change], _, Some(template)) => template.fill(|name| change.value(name), json_escaped).into_bytes(),
+        ([change], [view], None) => serde_json::to_vec(&body((change, view))).unwrap_or_default(),
+        ([], ..) => return None,
+        _ => {
+            let notifications = changes.iter().zip(&views).map(body).collect();
+            let group = Group { version: 1, key: key.clone(), event: "group", notifications };
+            serde_json::to_vec(&group).unwrap_or_default()
+        }
+    };
+    Some(signed(at, body, &key, secret))
+}
+
+/// A request with this body, its key, and its signature if there is a secret.
+pub(super) fn signed(at: &Destination, body: Vec<u8>, key: &str, secret: Option<&Secret>) -> Ready {
+    let mut headers = vec![(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok())];
     if let Some(secret) = secret {
         headers.push((SIGNATURE, HeaderValue::try_from(sign(secret, &body)).ok()));
     }
@@ -56,16 +149,48 @@ pub(super) fn webhook(
 }
 
 /// A request of a Slack-compatible webhook.
-pub(super) fn slack(at: &Destination, incident: &Incident, event: Event, page: &str) -> Ready {
-    let summary: String = incident.summary().chars().take(MAX_TEXT).collect();
-    let (headline, url) = (escaped(&incident.headline(event)), link(page, &incident.id));
-    let text = format!("*{headline}*\n{}\n<{url}|Incident {}>", escaped(&summary), incident.id);
-    let body = serde_json::json!({ "text": text }).to_string().into_bytes();
-    at.json(body, vec![(IDEMPOTENCY_KEY, key(incident, event))])
+pub(super) fn slack(at: &Destination, changes: &[Change<'_>], template: Option<&Template>) -> Option<Ready> {
+    let text = |change: &Change<'_>| {
+        if let Some(template) = template {
+            return template.fill(|name| change.value(name), escaped);
+        }
+        let summary: String = summary(change.incident, change.times).chars().take(MAX_TEXT).collect();
+        let headline = escaped(&change.incident.headline(change.event));
+        format!("*{headline}*\n{}\n<{}|Incident {}>", escaped(&summary), change.url(), change.incident.id)
+    };
+    let [first, others @ ..] = changes else { return None };
+    let mut texts = text(first);
+    let mut left_out = 0_usize;
+    for change in others {
+        let next = text(change);
+        if texts.len() + next.len() > MAX_TEXTS {
+            left_out += 1;
+        } else {
+            texts = format!("{texts}\n\n{next}");
+        }
+    }
+    if left_out > 0 {
+        texts = format!("{texts}\n\n<{}|{left_out} more changes>", first.page);
+    }
+    Some(chat(at, &texts, &key(changes)))
 }
 
-fn key(incident: &Incident, event: Event) -> Option<HeaderValue> {
-    HeaderValue::try_from(event.key(&incident.id)).ok()
+/// A request with a text for people.
+pub(super) fn chat(at: &Destination, text: &str, key: &str) -> Ready {
+    let body = serde_json::json!({ "text": text }).to_string().into_bytes();
+    at.json(body, vec![(IDEMPOTENCY_KEY, HeaderValue::try_from(key).ok())])
+}
+
+/// The same for each attempt to tell these changes together.
+fn key(changes: &[Change<'_>]) -> String {
+    let keys: Vec<_> = changes.iter().map(Change::key).collect();
+    match keys.as_slice() {
+        [key] => key.clone(),
+        keys => {
+            let digest = digest::digest(&digest::SHA256, keys.join(" ").as_bytes());
+            format!("group/{}", hex(digest.as_ref().get(..16).unwrap_or_default()))
+        }
+    }
 }
 
 /// The signature of a body.

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use http::Uri;
 
+use super::quiet::{QuietHours, UtcOffset};
+use super::rule::TellRule;
+use super::silence::Silence;
+use super::template::Template;
 use crate::incident::Severity;
 
 /// Whom incidents are told, and how.
@@ -33,6 +37,28 @@ pub struct TellSettings {
     pub update_interval: Duration,
     /// How long one request may take. Default: 10 s.
     pub timeout: Duration,
+    /// How long the webhook and Slack wait for other changes to go in the same message. Default: 0 s, none waits; what is
+    /// due at the same time goes together all the same.
+    pub group_wait: Duration,
+    /// The most messages a minute at the webhook, and at Slack. What is beyond waits and goes together. Default: 20.
+    pub rate_limit: usize,
+    /// The same trouble is told at once when it begins so often within an hour; further beginnings are told after 5 minutes,
+    /// then 10, at most an hour. Default: 3.
+    pub flap_after: usize,
+    /// When incidents below [`quiet_below`](Self::quiet_below) wait. Default: never.
+    pub quiet_hours: Vec<QuietHours>,
+    /// How grave an incident has to be to be told in quiet hours. Default: [`Severity::Critical`].
+    pub quiet_below: Severity,
+    /// How far the clocks of quiet hours are ahead of UTC. Default: not at all.
+    pub utc_offset: UtcOffset,
+    /// Overrides; the first that fits decides. Default: none.
+    pub rules: Vec<TellRule>,
+    /// Silences that stand in the settings. Default: none.
+    pub silences: Vec<Silence>,
+    /// The webhook's body, instead of the usual one. Default: none.
+    pub webhook_template: Option<Template>,
+    /// Slack's text, instead of the usual one. Default: none.
+    pub slack_template: Option<Template>,
 }
 
 impl Default for TellSettings {
@@ -47,6 +73,16 @@ impl Default for TellSettings {
             resend_interval: Duration::from_secs(60),
             update_interval: Duration::from_secs(60),
             timeout: Duration::from_secs(10),
+            group_wait: Duration::ZERO,
+            rate_limit: 20,
+            flap_after: 3,
+            quiet_hours: Vec::new(),
+            quiet_below: Severity::Critical,
+            utc_offset: UtcOffset::default(),
+            rules: Vec::new(),
+            silences: Vec::new(),
+            webhook_template: None,
+            slack_template: None,
         }
     }
 }
@@ -71,6 +107,16 @@ impl fmt::Debug for TellSettings {
             .field("resend_interval", &self.resend_interval)
             .field("update_interval", &self.update_interval)
             .field("timeout", &self.timeout)
+            .field("group_wait", &self.group_wait)
+            .field("rate_limit", &self.rate_limit)
+            .field("flap_after", &self.flap_after)
+            .field("quiet_hours", &self.quiet_hours)
+            .field("quiet_below", &self.quiet_below)
+            .field("utc_offset", &self.utc_offset)
+            .field("rules", &self.rules)
+            .field("silences", &self.silences)
+            .field("webhook_template", &self.webhook_template)
+            .field("slack_template", &self.slack_template)
             .finish()
     }
 }
@@ -86,7 +132,7 @@ impl Secret {
         Some(text.into()).filter(|text| !text.is_empty()).map(Self)
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }

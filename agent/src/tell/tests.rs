@@ -17,6 +17,9 @@ fn settings() -> TellSettings {
         alertmanager: vec!["http://a:9093/api/v2/alerts".parse().unwrap()],
         webhook: Some("https://b/hook".parse().unwrap()),
         slack: Some("https://c/services/x".parse().unwrap()),
+        // Every change is to be told, unless a test says otherwise.
+        rate_limit: 1000,
+        flap_after: 1000,
         ..TellSettings::default()
     }
 }
@@ -104,19 +107,25 @@ impl World {
     /// One attempt at each destination.
     fn attempt(&mut self, is_taken: bool) -> usize {
         self.teller.health.channels.iter_mut().for_each(|health| health.pending = 0);
-        let destinations = std::mem::take(&mut self.teller.destinations);
-        let due: Vec<_> = destinations
-            .iter()
-            .map(|at| (at.channel, at.key.clone(), self.teller.due(at, &mut self.incidents, true)))
-            .collect();
+        self.teller.health.channels.iter_mut().for_each(|health| health.on_hold = ByReason::default());
+        let mut destinations = std::mem::take(&mut self.teller.destinations);
+        let mut due = Vec::new();
+        for at in &mut destinations {
+            let events = self.teller.due(at, &mut self.incidents, self.now, true);
+            if at.channel != Channel::Alertmanager && !events.is_empty() {
+                at.rate.note(self.now);
+            }
+            due.push((at.channel, at.key.clone(), events));
+        }
         self.teller.destinations = destinations;
         let mut attempts = 0;
         for (channel, destination, events) in due.into_iter().filter(|(.., events)| !events.is_empty()) {
             attempts += 1;
-            self.seen.extend(events.iter().map(|(id, event)| (channel, id.clone(), *event)));
+            self.seen.extend(events.iter().map(|(id, event, _)| (channel, id.clone(), *event)));
+            let events = events.into_iter().map(|(id, event, _)| (id, event)).collect();
             let later = Outcome::Later { reason: String::new(), after: None };
             let outcome = if is_taken { Outcome::Taken } else { later };
-            self.teller.take(Sent { destination, events, outcome }, &mut self.incidents);
+            self.teller.take(Sent { destination, events, outcome }, &mut self.incidents, self.now);
         }
         attempts
     }
@@ -369,4 +378,224 @@ fn a_signature_is_hmac_sha256() {
     let secret = Secret::new("Jefe").unwrap();
     let digits = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
     assert_eq!(message::sign(&secret, b"what do ya want for nothing?"), format!("sha256={digits}"));
+}
+
+/// What a channel counted for a reason: held, held now, dropped.
+fn counted(world: &mut World, channel: Channel, reason: Reason) -> [u64; 3] {
+    let at = Reason::ALL.iter().position(|known| *known == reason).unwrap();
+    let health = world.teller.health.of(channel);
+    [health.held[at], health.on_hold[at], health.skipped[at]]
+}
+
+fn row(cells: &[(&str, &str)]) -> Row {
+    let cell = |(name, text): &(&str, &str)| Cell { name: (*name).into(), values: vec![(*text).into()], line: 0 };
+    Row { cells: cells.iter().map(cell).collect(), line: 0 }
+}
+
+/// The changes that a channel saw, in their order.
+fn turns(world: &World, channel: Channel) -> Vec<Turn> {
+    world.seen.iter().filter(|seen| seen.0 == channel).map(|seen| seen.2.turn).collect()
+}
+
+#[test]
+fn a_silence_holds_beginnings_back_drops_what_ends_meanwhile_and_outlives_the_agent() {
+    let mut world = World::new();
+    let silence = |world: &mut World, route: &str| {
+        world.teller.silence(&row(&[("route", route), ("for", "10m"), ("comment", "a move")]), world.now).unwrap();
+    };
+    silence(&mut world, "/a");
+    let kept: KeptTell = serde_json::from_str(&serde_json::to_string(&world.teller.keep()).unwrap()).unwrap();
+    world.crash();
+    world.teller.restore(kept);
+    for slow_routes in [1, 0] {
+        world.page(1, slow_routes);
+        world.save();
+        assert_eq!(world.attempt(true), 0);
+    }
+    for channel in Channel::ALL {
+        assert_eq!(counted(&mut world, channel, Reason::Silenced), [1, 0, 2], "{channel:?}");
+    }
+    // Another route that the silence does not speak of.
+    world.page(300, 2);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+    // What was told is told to its end, whoever silences it meanwhile.
+    silence(&mut world, "*");
+    world.page(1, 0);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+    assert_eq!(turns(&world, Channel::Alertmanager), [Turn::Opened, Turn::Resolved]);
+    // One that lasts longer than its silence is told afterwards.
+    world.page(200, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::Silenced), [2, 1, 2]);
+    world.page(600, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::Silenced), [2, 0, 2]);
+}
+
+#[test]
+fn quiet_hours_hold_what_is_not_grave_and_sum_it_up_in_one_message() {
+    let mut world = World::new();
+    // It is 22:13:20 of a Tuesday.
+    let quiet = TellSettings { quiet_hours: vec!["Tue 22:00-07:00".parse().unwrap()], ..settings() };
+    world.teller.set(&quiet, "");
+    world.affected = 1;
+    for slow_routes in [1, 0, 1, 0] {
+        world.page(1000, slow_routes);
+        world.save();
+        assert_eq!(world.attempt(true), 0);
+    }
+    assert_eq!(counted(&mut world, Channel::Slack, Reason::QuietHours), [2, 4, 0]);
+    world.affected = 9;
+    world.page(1000, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3, "this one is critical");
+    world.page(10, 0);
+    world.save();
+    world.attempt(true);
+    world.seen.clear();
+    world.now += Duration::from_secs(9 * 3600);
+    assert_eq!(world.attempt(true), 2);
+    for channel in [Channel::Webhook, Channel::Slack] {
+        assert_eq!(turns(&world, channel), [Turn::Opened, Turn::Resolved, Turn::Opened, Turn::Resolved]);
+    }
+    assert_eq!(counted(&mut world, Channel::Alertmanager, Reason::QuietHours), [2, 0, 4]);
+    assert_eq!(world.attempt(true), 0);
+}
+
+#[test]
+fn what_comes_and_goes_is_told_less_and_less_also_after_a_restart() {
+    let mut world = World::new();
+    let settings = TellSettings { flap_after: 3, ..settings() };
+    world.teller.set(&settings, "");
+    let mut told = Vec::new();
+    for minute in 0..120 {
+        for slow_routes in [1, 0] {
+            world.page(30, slow_routes);
+            world.save();
+            let before = turns(&world, Channel::Webhook).len();
+            world.attempt(true);
+            if slow_routes == 1 && turns(&world, Channel::Webhook).len() > before {
+                told.push(minute);
+            }
+        }
+        if minute == 30 {
+            world.save();
+            world.crash();
+            world.teller.set(&settings, "");
+        }
+    }
+    assert_eq!(told[..3], [0, 1, 2]);
+    assert!(told.len() < 9, "{told:?}");
+    let pauses: Vec<_> = told.windows(2).skip(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| (5..=61).contains(pause)), "{told:?}");
+    let ends = turns(&world, Channel::Webhook).into_iter().filter(|turn| *turn == Turn::Resolved).count();
+    assert_eq!(ends, told.len(), "each beginning that was told has its end");
+    let [.., skipped] = counted(&mut world, Channel::Webhook, Reason::Flapping);
+    assert!(skipped > 0);
+}
+
+#[test]
+fn too_many_messages_wait_and_then_go_together() {
+    let mut world = World::new();
+    world.teller.set(&TellSettings { rate_limit: 2, ..settings() }, "");
+    for _ in 0..4 {
+        for slow_routes in [1, 0] {
+            world.page(1, slow_routes);
+            world.save();
+            world.attempt(true);
+        }
+    }
+    assert_eq!(turns(&world, Channel::Webhook).len(), 2);
+    let [held, now, dropped] = counted(&mut world, Channel::Webhook, Reason::RateLimited);
+    assert_eq!((held, now, dropped), (6, 6, 0));
+    world.now += Duration::from_secs(60);
+    world.attempt(true);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 8);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::RateLimited), [6, 0, 0]);
+}
+
+#[test]
+fn rules_mute_grade_and_choose_destinations() {
+    let mut world = World::new();
+    let rule = |cells: &[(&str, &str)]| TellRule::read(&row(cells)).unwrap();
+    let rules = vec![
+        rule(&[("route", "/a"), ("to", "slack"), ("severity", "critical")]),
+        rule(&[("route", "*"), ("mute", "true")]),
+    ];
+    world.teller.set(&TellSettings { rules, min_severity: Severity::Critical, ..settings() }, "");
+    world.affected = 1;
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 1);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened]);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::Muted)[0], 1);
+    // What was begun to be told is told to its end, whatever the rules say since.
+    world.teller.set(&TellSettings { rules: vec![rule(&[("target", "*"), ("mute", "true")])], ..settings() }, "");
+    world.page(1, 0);
+    world.save();
+    world.attempt(true);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened, Turn::Resolved]);
+    world.page(1000, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+}
+
+#[test]
+fn a_false_alarm_ends_what_fires_and_stays_so() {
+    use crate::incident::Mark;
+    let mut world = World::new();
+    world.page(1, 1);
+    world.save();
+    world.attempt(true);
+    let id = world.seen[0].1.clone();
+    let mark = |world: &mut World, false_alarm| {
+        let at = world.now;
+        world.incidents.mark(&id, Mark { false_alarm, note: String::new(), at });
+        world.save();
+        world.attempt(true);
+        world.save();
+    };
+    mark(&mut world, true);
+    world.crash();
+    // It goes on, ends, and begins again: nobody is told.
+    for slow_routes in [1, 0, 1, 0] {
+        world.page(1, slow_routes);
+        world.save();
+        world.attempt(true);
+    }
+    world.page(1, 1);
+    assert_eq!(turns(&world, Channel::Webhook), [Turn::Opened, Turn::Resolved]);
+    assert_eq!(turns(&world, Channel::Alertmanager), [Turn::Opened, Turn::Resolved]);
+    mark(&mut world, false);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened, Turn::Resolved, Turn::Reopened]);
+}
+
+#[test]
+fn changes_of_one_message_are_tried_alone_after_it_was_not_taken() {
+    let mut world = World::new();
+    world.page(1, 1);
+    world.page(1, 0);
+    world.save();
+    world.attempt(false);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 2);
+    world.attempt(false);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 3, "one alone");
+    world.attempt(true);
+    world.attempt(true);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 5);
+    assert_eq!(world.attempt(true), 0);
+}
+
+proptest! {
+    #[test]
+    fn no_row_panics(name in "target|route|signal|cause|until|for|comment|to|mute|\\PC{0,9}", text in "\\PC{0,30}") {
+        let row = row(&[(&name, &text), ("target", "*")]);
+        let _ = TellRule::read(&row);
+        let _ = Silence::read(&row, Some(UNIX_EPOCH));
+        let _ = Silence::read(&row, None);
+    }
 }

@@ -1,12 +1,13 @@
 //! What was told of an incident, kept with it in memory and on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::TellSettings;
 use super::event::{Event, Turn};
+use super::hold::Reason;
+use super::{Channel, TellSettings};
 use crate::incident::{Incident, Opening};
 use crate::time;
 
@@ -25,6 +26,9 @@ pub(crate) struct Told {
     face: String,
     /// What each destination accepted. One that is not here is not told.
     accepted: BTreeMap<String, Accepted>,
+    /// Destinations that are not told of it, as far as that was counted.
+    #[serde(skip)]
+    excluded: BTreeSet<String>,
     /// The last change that is on disk.
     #[serde(skip)]
     saved: Option<Stand>,
@@ -39,6 +43,12 @@ pub(crate) type Stand = (u32, u32);
 struct Accepted {
     sequence: u32,
     updates: u32,
+    /// When it last accepted a beginning.
+    #[serde(with = "time::maybe")]
+    at: Option<SystemTime>,
+    /// The last change that was held back here, and why: it is counted once.
+    #[serde(skip)]
+    held: Option<(u32, Reason)>,
 }
 
 impl Told {
@@ -63,32 +73,56 @@ impl Incident {
         self.told.saved >= Some(self.stand())
     }
 
-    /// Makes destinations wait for what it has to say from now on, if it is grave enough, and notes whether it looks different than when it was
-    /// last told. True if anything came of it.
+    /// Makes destinations wait for what it has to say from now on, if they are to be told of it, and notes whether it looks
+    /// different than when it was last told. What was begun to be told is told to its end, whatever the settings say since.
+    /// Answers whether anything came of it; who is not told, and why, goes to `excluded`.
     pub(super) fn enrol(
         &mut self,
-        keys: &[&str],
+        destinations: &[(&str, Channel)],
         now: SystemTime,
         settings: &TellSettings,
         service_of: impl Fn(&str) -> Option<String>,
+        excluded: &mut Vec<(Channel, Reason)>,
     ) -> bool {
-        let is_told = self.told.opening.is_some();
-        if keys.is_empty() || !(is_told || self.opening().severity >= settings.min_severity) {
+        if destinations.is_empty() {
             return false;
         }
         let known = self.told.accepted.len();
-        self.told.accepted.retain(|key, _| keys.contains(&key.as_str()));
+        self.told.accepted.retain(|key, _| destinations.iter().any(|(known, _)| known == key));
         let mut is_news = self.told.accepted.len() < known;
-        for key in keys {
-            if !self.told.accepted.contains_key(*key) {
-                let accepted = Accepted { sequence: self.sequence.saturating_sub(1), updates: self.told.updates };
+        let is_new = destinations.iter().any(|(key, _)| !self.told.accepted.contains_key(*key));
+        let is_told = self.told.opening.is_some();
+        if is_new || !is_told {
+            let service = self.told.opening.as_ref().map_or_else(|| service_of(self.target()), |it| it.service.clone());
+            let rule = settings.rules.iter().find(|rule| rule.fits(self, service.as_deref()));
+            let mut opening = self.told.opening.clone().unwrap_or_else(|| Opening { service, ..self.opening() });
+            if let Some(severity) = rule.and_then(|rule| rule.severity).filter(|_| !is_told) {
+                opening.severity = severity;
+            }
+            let is_grave = is_told || opening.severity >= settings.min_severity;
+            for (key, channel) in destinations {
+                let reason = match rule {
+                    _ if self.told.accepted.contains_key(*key) => continue,
+                    Some(rule) if !rule.tells(*channel) => Some(Reason::Muted),
+                    _ => (!is_grave).then_some(Reason::Severity),
+                };
+                if let Some(reason) = reason {
+                    excluded.extend(self.told.excluded.insert((*key).to_owned()).then_some((*channel, reason)));
+                    continue;
+                }
+                let sequence = self.sequence.saturating_sub(1);
+                let accepted = Accepted { sequence, updates: self.told.updates, ..Accepted::default() };
                 self.told.accepted.insert((*key).to_owned(), accepted);
                 is_news = true;
             }
-        }
-        if !is_told {
-            self.told.opening = Some(Opening { service: service_of(self.target()), ..self.opening() });
-            is_news = true;
+            if self.told.accepted.is_empty() {
+                self.unsaved |= is_news;
+                return is_news;
+            }
+            if !is_told {
+                self.told.opening = Some(opening);
+                is_news = true;
+            }
         }
         let is_due = self
             .told
@@ -121,7 +155,7 @@ impl Incident {
         }
         // The end says all that an update could have said.
         let update = self.told.updates;
-        let is_due = with_updates && self.is_open() && accepted.updates < update;
+        let is_due = with_updates && self.is_firing() && accepted.updates < update;
         is_due.then_some(Event { turn: Turn::Updated, sequence: self.sequence, update })
     }
 
@@ -129,17 +163,21 @@ impl Incident {
     pub(super) fn untold(&self, key: &str, with_updates: bool) -> u64 {
         let Some(accepted) = self.told.accepted.get(key) else { return 0 };
         let changes = self.sequence.saturating_sub(accepted.sequence);
-        u64::from(changes).max(u64::from(with_updates && self.is_open() && accepted.updates < self.told.updates))
+        u64::from(changes).max(u64::from(with_updates && self.is_firing() && accepted.updates < self.told.updates))
     }
 
     pub(super) fn is_accepted(&self, key: &str, event: Event) -> bool {
         self.told.accepted.get(key).is_some_and(|accepted| accepted.sequence >= event.sequence)
     }
 
-    /// Notes that a destination accepted a change, or will not. True if that is news.
-    pub(super) fn accept(&mut self, key: &str, event: Event) -> bool {
+    /// Notes that a destination accepted a change at some time, or will not. True if that is news.
+    pub(super) fn accept(&mut self, key: &str, event: Event, at: Option<SystemTime>) -> bool {
+        let begins = matches!(event.turn, Turn::Opened | Turn::Reopened);
         let Some(accepted) = self.told.accepted.get_mut(key) else { return false };
         let before = *accepted;
+        if event.sequence > accepted.sequence && begins {
+            accepted.at = at.or(accepted.at);
+        }
         accepted.sequence = accepted.sequence.max(event.sequence);
         accepted.updates = accepted.updates.max(event.update);
         let is_news = *accepted != before;
@@ -147,10 +185,47 @@ impl Incident {
         is_news
     }
 
+    /// Notes that a change is held back. True if that was not known.
+    pub(super) fn note_hold(&mut self, key: &str, sequence: u32, reason: Reason) -> bool {
+        let Some(accepted) = self.told.accepted.get_mut(key) else { return false };
+        let is_known = accepted.held.is_some_and(|(held, why)| why == reason && held >= sequence);
+        if !is_known {
+            accepted.held = Some((sequence, reason));
+        }
+        !is_known
+    }
+
+    /// Why the beginning before this end was held back and is still not told, if so.
+    pub(super) fn held(&self, key: &str, end: u32) -> Option<Reason> {
+        let accepted = self.told.accepted.get(key)?;
+        accepted.held.filter(|(held, _)| (accepted.sequence.saturating_add(1)..end).contains(held)).map(|(_, why)| why)
+    }
+
+    /// When a destination last accepted a beginning.
+    pub(super) fn told_at(&self, key: &str) -> Option<SystemTime> {
+        self.told.accepted.get(key)?.at
+    }
+
+    /// How often it began.
+    pub(super) fn beginnings(&self) -> u32 {
+        self.sequence.div_ceil(2)
+    }
+
+    /// The suspect as it was first told, else as it stands now.
+    pub(crate) fn told_opening(&self) -> Opening {
+        self.told.opening.clone().unwrap_or_else(|| self.opening())
+    }
+
+    /// A change and all beginnings and ends after it.
+    pub(super) fn changes_from(&self, first: Event) -> impl Iterator<Item = Event> {
+        let rest = (first.sequence.saturating_add(1)..=self.sequence).map(|sequence| self.change(sequence));
+        std::iter::once(first).chain(rest)
+    }
+
     /// The beginning or end with this sequence: they take turns, up to how the incident stands now.
     fn change(&self, sequence: u32) -> Event {
         let is_like_now = self.sequence.saturating_sub(sequence).is_multiple_of(2);
-        let turn = match (is_like_now == self.is_open(), sequence) {
+        let turn = match (is_like_now == self.is_firing(), sequence) {
             (false, _) => Turn::Resolved,
             (true, ..=1) => Turn::Opened,
             (true, _) => Turn::Reopened,

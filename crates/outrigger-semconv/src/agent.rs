@@ -354,7 +354,42 @@ pub const NOTIFICATIONS_DROPPED: Metric = metric(
     Unit::One,
     &[label::DESTINATION, label::REASON],
     Agent,
-    "Changes of incidents that were not told, by destination and reason (rejected, expired, forgotten).",
+    "Changes of incidents that were not told, by destination and reason (rejected, expired, forgotten, silenced, \
+     quiet_hours, flapping).",
+);
+
+/// Changes of incidents that were held back.
+pub const NOTIFICATIONS_HELD: Metric = metric(
+    "outrigger.notifications.held",
+    "outrigger_notifications_held_total",
+    Kind::Counter,
+    Unit::One,
+    &[label::DESTINATION, label::REASON],
+    Agent,
+    "Changes of incidents that were held back or not meant for the destination, once for each reason (muted, severity, \
+     silenced, quiet_hours, flapping, rate_limited).",
+);
+
+/// Changes of incidents that are held back now.
+pub const NOTIFICATIONS_ON_HOLD: Metric = metric(
+    "outrigger.notifications.on_hold",
+    "outrigger_notifications_on_hold",
+    Kind::Gauge,
+    Unit::One,
+    &[label::DESTINATION, label::REASON],
+    Agent,
+    "Changes of incidents that are held back now, by destination and reason.",
+);
+
+/// Silences that last.
+pub const SILENCES: Metric = metric(
+    "outrigger.silences",
+    "outrigger_silences",
+    Kind::Gauge,
+    Unit::One,
+    &[],
+    Agent,
+    "Silences that last, of the settings and of the API.",
 );
 
 /// Changes of incidents that wait.
@@ -426,6 +461,9 @@ pub const ALL: &[Metric] = &[
     NOTIFICATIONS,
     NOTIFICATIONS_DROPPED,
     NOTIFICATIONS_PENDING,
+    NOTIFICATIONS_HELD,
+    NOTIFICATIONS_ON_HOLD,
+    SILENCES,
     OTLP_EXPORTS,
     OTLP_DROPPED,
 ];

@@ -3,6 +3,7 @@
 use super::{Key, Problems, quote};
 use crate::config::Settings;
 use crate::config::value::Value;
+use crate::tell::{Secret, secret_from};
 
 /// The keys.
 pub(super) const KEYS: &[Key] = &[
@@ -19,12 +20,58 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "listen_unprotected",
-        help: "whether to listen beyond loopback although no password is asked for",
+        help: "whether to listen beyond loopback although there is no api_token",
         set: |settings, value| {
             settings.listen_unprotected = value.flag()?;
             Ok(())
         },
         show: |settings| settings.listen_unprotected.to_string(),
+    },
+    Key {
+        name: "api_token",
+        help: "what whoever asks for the page, the API or /metrics has to say; empty = nothing",
+        set: |settings, value| {
+            settings.api_token = Secret::new(value.text()?);
+            Ok(())
+        },
+        show: |settings| quote(settings.api_token.as_ref().map_or("", |_| "***")),
+    },
+    Key {
+        name: "api_token_file",
+        help: "the file with that token, instead of the token itself",
+        set: |settings, value| {
+            let text = value.text()?;
+            if !text.is_empty() {
+                settings.api_token = Some(secret_from(text.as_ref())?);
+            }
+            Ok(())
+        },
+        show: |_| quote(""),
+    },
+    Key {
+        name: "metrics_unprotected",
+        help: "whether /metrics is served without the token",
+        set: |settings, value| {
+            settings.metrics_unprotected = value.flag()?;
+            Ok(())
+        },
+        show: |settings| settings.metrics_unprotected.to_string(),
+    },
+    Key {
+        name: "allowed_hosts",
+        help: "names that the agent may be asked by, beside addresses, localhost and that of tell.page_url",
+        set: |settings, value| {
+            let names = value.list()?;
+            if let Some(wrong) = names.iter().find(|name| name.contains(['/', ':', '*']) || name.is_empty()) {
+                return Err(format!("`{wrong}` is no name of a host; write one such as metrics.example.com"));
+            }
+            settings.allowed_hosts = names;
+            Ok(())
+        },
+        show: |settings| {
+            let names: Vec<_> = settings.allowed_hosts.iter().map(|name| quote(name)).collect();
+            format!("[{}]", names.join(", "))
+        },
     },
     Key {
         name: "log",
@@ -44,10 +91,10 @@ pub(super) const KEYS: &[Key] = &[
 
 /// What no agent can work with.
 pub(super) fn check(settings: &Settings, problems: &mut Problems) {
-    if !settings.listen.ip().is_loopback() && !settings.listen_unprotected {
+    if !settings.listen.ip().is_loopback() && !settings.listen_unprotected && settings.api_token.is_none() {
         let message = format!(
-            "{} can be reached from other machines and nothing there asks for a password; listen on 127.0.0.1, or say \
-             `listen_unprotected = true` (--listen-unprotected) if the network around it is trusted",
+            "{} can be reached from other machines and nothing there asks for a password; listen on 127.0.0.1, set \
+             `api_token_file`, or say `listen_unprotected = true` (--listen-unprotected) if the network around it is trusted",
             settings.listen
         );
         problems.add("listen", message);

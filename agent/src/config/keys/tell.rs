@@ -6,7 +6,7 @@ use super::{Key, Problems, duration, quote};
 use crate::config::value::{format_duration, within};
 use crate::config::{Settings, range};
 use crate::incident::Severity;
-use crate::tell::{Secret, origin, secret_from};
+use crate::tell::{Secret, Silence, TellRule, Template, origin, secret_from};
 
 /// The keys.
 pub(super) const KEYS: &[Key] = &[
@@ -66,9 +66,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "tell.min_severity",
         help: "how grave an incident has to be to be told: warning or critical",
         set: |settings, value| {
-            let text = value.text()?;
-            let found = Severity::ALL.into_iter().find(|severity| severity.as_str() == text);
-            settings.tell.min_severity = found.ok_or_else(|| format!("`{text}` is neither warning nor critical"))?;
+            settings.tell.min_severity = Severity::read(&value.text()?)?;
             Ok(())
         },
         show: |settings| quote(settings.tell.min_severity.as_str()),
@@ -110,7 +108,108 @@ pub(super) const KEYS: &[Key] = &[
         },
         show: |settings| duration(settings.tell.timeout),
     },
+    Key {
+        name: "tell.group_wait",
+        help: "how long the webhook and Slack wait for other changes to go in the same message, up to 10m",
+        set: |settings, value| {
+            settings.tell.group_wait = value.duration(range::GROUP_WAIT)?;
+            Ok(())
+        },
+        show: |settings| duration(settings.tell.group_wait),
+    },
+    Key {
+        name: "tell.rate_limit",
+        help: "the most messages a minute at the webhook, and at Slack; what is beyond waits and goes together",
+        set: |settings, value| {
+            settings.tell.rate_limit = value.count(range::RATE_LIMIT)?;
+            Ok(())
+        },
+        show: |settings| settings.tell.rate_limit.to_string(),
+    },
+    Key {
+        name: "tell.flap_after",
+        help: "how often within an hour the same trouble may begin and be told at once; then it is told less and less",
+        set: |settings, value| {
+            settings.tell.flap_after = value.count(range::FLAP_AFTER)?;
+            Ok(())
+        },
+        show: |settings| settings.tell.flap_after.to_string(),
+    },
+    Key {
+        name: "tell.quiet_hours",
+        help: "when only grave incidents are told, such as \"Mon-Fri 22:00-07:00\"; the others wait for the end",
+        set: |settings, value| {
+            settings.tell.quiet_hours = value.list()?.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |settings| {
+            let hours: Vec<_> = settings.tell.quiet_hours.iter().map(|hours| quote(&hours.to_string())).collect();
+            format!("[{}]", hours.join(", "))
+        },
+    },
+    Key {
+        name: "tell.quiet_below",
+        help: "how grave an incident has to be to be told in quiet hours: critical (or warning: all are)",
+        set: |settings, value| {
+            settings.tell.quiet_below = Severity::read(&value.text()?)?;
+            Ok(())
+        },
+        show: |settings| quote(settings.tell.quiet_below.as_str()),
+    },
+    Key {
+        name: "tell.utc_offset",
+        help: "how far the clock of quiet hours is ahead of UTC, such as +01:00",
+        set: |settings, value| {
+            settings.tell.utc_offset = value.text()?.parse()?;
+            Ok(())
+        },
+        show: |settings| quote(&settings.tell.utc_offset.to_string()),
+    },
+    Key {
+        name: "tell.webhook_template",
+        help: "the webhook's body as JSON with names in {{ }}, instead of the usual one",
+        set: |settings, value| {
+            let text = value.text()?;
+            settings.tell.webhook_template = (!text.is_empty()).then(|| Template::read_json(&text)).transpose()?;
+            Ok(())
+        },
+        show: |settings| quote(settings.tell.webhook_template.as_ref().map_or("", |_| "***")),
+    },
+    Key {
+        name: "tell.slack_template",
+        help: "Slack's text with names in {{ }}, instead of the usual one",
+        set: |settings, value| {
+            let text = value.text()?;
+            settings.tell.slack_template = (!text.is_empty()).then(|| Template::read(&text)).transpose()?;
+            Ok(())
+        },
+        show: |settings| quote(settings.tell.slack_template.as_ref().map_or("", |_| "***")),
+    },
+    Key {
+        name: "tell.route",
+        help: "[[tell.route]]: another severity, other destinations or nobody for some targets, routes, signals or causes",
+        set: |settings, value| {
+            settings.tell.rules = value.rows()?.iter().map(TellRule::read).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |settings| rows(&settings.tell.rules),
+    },
+    Key {
+        name: "tell.silence",
+        help: "[[tell.silence]]: what is not told until some time; POST /api/v1/silences makes others",
+        set: |settings, value| {
+            settings.tell.silences =
+                value.rows()?.iter().map(|row| Silence::read(row, None)).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+        show: |settings| rows(&settings.tell.silences),
+    },
 ];
+
+fn rows(rows: &[impl std::fmt::Display]) -> String {
+    let rows: Vec<_> = rows.iter().map(ToString::to_string).collect();
+    format!("[{}]", rows.join(", "))
+}
 
 /// What no agent can work with.
 pub(super) fn check(settings: &Settings, problems: &mut Problems) {
@@ -118,6 +217,17 @@ pub(super) fn check(settings: &Settings, problems: &mut Problems) {
     problems.note("tell.resend_interval", within(tell.resend_interval, &range::RESEND_INTERVAL, format_duration));
     problems.note("tell.update_interval", within(tell.update_interval, &range::UPDATE_INTERVAL, format_duration));
     problems.note("tell.timeout", within(tell.timeout, &range::TELL_TIMEOUT, format_duration));
+    problems.note("tell.group_wait", within(tell.group_wait, &range::GROUP_WAIT, format_duration));
+    problems.note("tell.flap_after", within(tell.flap_after, &range::FLAP_AFTER, |count| count.to_string()));
+    problems.note("tell.rate_limit", within(tell.rate_limit, &range::RATE_LIMIT, |count| count.to_string()));
+    let lengths = [
+        ("tell.quiet_hours", tell.quiet_hours.len()),
+        ("tell.route", tell.rules.len()),
+        ("tell.silence", tell.silences.len()),
+    ];
+    for (key, _) in lengths.into_iter().filter(|(_, length)| *length > range::MAX_RULES) {
+        problems.add(key, format!("more than {} stand here; name fewer", range::MAX_RULES));
+    }
     if tell.alertmanager.len() > range::MAX_ALERTMANAGERS {
         problems.add("tell.alertmanager", format!("more than {} stand here; name fewer", range::MAX_ALERTMANAGERS));
     }

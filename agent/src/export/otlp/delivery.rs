@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use super::OtlpSettings;
 use super::message::Message;
 use crate::client::Client;
+use crate::client::pause::{Pause, retry_after};
 
 /// The way to the OTLP endpoint.
 pub(crate) struct Delivery {
@@ -38,8 +39,9 @@ struct Batch {
     points: u64,
 }
 
+/// What became of requests and points. It outlives the settings, so that a reload sets no counter back.
 #[derive(Default)]
-struct Counts {
+pub(crate) struct Counts {
     successes: AtomicU64,
     failures: AtomicU64,
     queue_full: AtomicU64,
@@ -52,7 +54,6 @@ const MAX_BATCHES: usize = 64;
 const MAX_BYTES: usize = 32 << 20;
 /// Attempts for one request, about two minutes in all.
 const MAX_ATTEMPTS: u32 = 10;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The most that `Retry-After` is heeded.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -62,10 +63,9 @@ const MAX_ANSWER: usize = 64 << 10;
 const FLUSH: Duration = Duration::from_millis(60);
 
 impl Delivery {
-    /// Starts the task that sends to the endpoint; `None` if there is none.
-    pub(crate) fn start(settings: &OtlpSettings, client: Client) -> Option<Self> {
+    /// Starts the task that sends to the endpoint and goes on counting there; `None` if there is none.
+    pub(crate) fn start(settings: &OtlpSettings, client: Client, counts: Arc<Counts>) -> Option<Self> {
         let endpoint = settings.endpoint.clone()?;
-        let counts = Arc::new(Counts::default());
         let (outbox, inbox) = mpsc::channel(MAX_BATCHES);
         let sender = Sender {
             client,
@@ -97,6 +97,11 @@ impl Delivery {
         if tokio::time::timeout(FLUSH, self.task).await.is_err() {
             task.abort();
         }
+    }
+
+    /// What is counted.
+    pub(crate) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
     }
 
     /// Requests by outcome.
@@ -157,7 +162,7 @@ impl Sender {
     }
 
     async fn deliver(&mut self, batch: Batch) {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::new(LONGEST_PAUSE, LONGEST_RETRY_AFTER);
         for _ in 0..MAX_ATTEMPTS {
             let attempt = send(self.client.clone(), self.request(&batch), self.settings.timeout);
             let outcome = self.while_filling(attempt).await;
@@ -166,9 +171,7 @@ impl Sender {
             if self.inbox.is_closed() {
                 return;
             }
-            let wait = after.map_or_else(|| jitter(pause), |after| after.min(LONGEST_RETRY_AFTER));
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            self.while_filling(tokio::time::sleep(wait)).await;
+            self.while_filling(tokio::time::sleep(pause.next(after))).await;
         }
         self.counts.retries_exhausted.fetch_add(batch.points, Relaxed);
     }
@@ -266,17 +269,6 @@ fn judge(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Outcome {
     }
 }
 
-/// `Retry-After` in seconds; its other form, a date, is left to our own pauses.
-fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// Between half of a pause and all of it, so that many agents do not come back at once.
-fn jitter(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
 #[derive(Default)]
 struct Queue {
     batches: VecDeque<Batch>,
@@ -343,14 +335,6 @@ mod tests {
         for status in [301, 400, 401, 404, 413, 500] {
             let status = StatusCode::from_u16(status).unwrap();
             assert!(matches!(judge(status, after, &[]), Outcome::Refused(_)), "{status}");
-        }
-    }
-
-    #[test]
-    fn pauses_stay_between_half_and_whole() {
-        for _ in 0..1000 {
-            let pause = jitter(Duration::from_secs(2));
-            assert!((Duration::from_secs(1)..=Duration::from_secs(2)).contains(&pause), "{pause:?}");
         }
     }
 }

@@ -1,0 +1,76 @@
+//! Overrides for some routes or targets: another severity, other destinations, or nobody.
+
+use std::fmt;
+
+use super::Channel;
+use super::matcher::{Matcher, NAMES};
+use super::row::Row;
+use crate::incident::{Incident, Severity};
+
+/// One `[[tell.route]]` of the settings. The first that fits an incident's suspect decides.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TellRule {
+    matcher: Matcher,
+    /// How grave the incident is taken, whatever it looks like.
+    pub(super) severity: Option<Severity>,
+    /// Which kinds of destinations are told; all unless it says so.
+    to: Option<Vec<Channel>>,
+    mute: bool,
+}
+
+impl TellRule {
+    /// Reads a row.
+    pub(crate) fn read(row: &Row) -> Result<Self, String> {
+        let mut rule = Self::default();
+        for cell in &row.cells {
+            match cell.name.as_str() {
+                "severity" => rule.severity = Some(Severity::read(cell.text()?).map_err(|error| cell.wrong(error))?),
+                "mute" => match cell.text()? {
+                    "true" => rule.mute = true,
+                    "false" => rule.mute = false,
+                    _ => return Err(cell.wrong("is neither true nor false")),
+                },
+                "to" => {
+                    let known = Channel::ALL.map(Channel::as_str);
+                    let channel = |name: &String| {
+                        let found = Channel::ALL.into_iter().find(|channel| channel.as_str() == name);
+                        let wrong =
+                            || cell.wrong(format_args!("names `{name}`; {}", super::row::nearest(name, &known)));
+                        found.ok_or_else(wrong)
+                    };
+                    rule.to = Some(cell.values.iter().map(channel).collect::<Result<_, _>>()?);
+                }
+                _ if rule.matcher.take(cell)? => {}
+                _ => return Err(cell.unknown(&[&NAMES[..], &["severity", "to", "mute"]].concat())),
+            }
+        }
+        if rule.matcher.is_empty() {
+            let place = super::row::place(row.line);
+            return Err(format!("{place}the rule says of nothing what it is about; name one of {}", NAMES.join(", ")));
+        }
+        Ok(rule)
+    }
+
+    pub(super) fn fits(&self, incident: &Incident, service: Option<&str>) -> bool {
+        self.matcher.fits(incident, service)
+    }
+
+    /// Whether this kind of destination is told.
+    pub(super) fn tells(&self, channel: Channel) -> bool {
+        !self.mute && self.to.as_ref().is_none_or(|to| to.contains(&channel))
+    }
+}
+
+impl fmt::Display for TellRule {
+    /// As an inline table of TOML.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cells: Vec<_> = self.matcher.patterns().map(|(name, text)| format!("{name} = {text:?}")).collect();
+        cells.extend(self.severity.map(|severity| format!("severity = {:?}", severity.as_str())));
+        cells.extend(self.to.as_ref().map(|to| {
+            let names: Vec<_> = to.iter().map(|channel| format!("{:?}", channel.as_str())).collect();
+            format!("to = [{}]", names.join(", "))
+        }));
+        cells.extend(self.mute.then(|| "mute = true".to_owned()));
+        write!(f, "{{ {} }}", cells.join(", "))
+    }
+}
