@@ -4,7 +4,9 @@
 //! Pure drawing: what was counted goes in, SVG or HTML comes out. Nothing here runs scripts or loads anything, colours
 //! follow the reader's light or dark mode, every picture says in words what it shows, and what services wrote is escaped.
 
+mod album;
 mod distribution;
+mod film;
 mod heatmap;
 pub(crate) mod incident;
 mod lines;
@@ -14,5 +16,6 @@ pub(crate) mod svg;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use scene::{Scene, Span};
-pub(crate) use strip::Strip;
+pub(crate) use album::Album;
+pub(crate) use film::{Film, Limits};
+pub(crate) use scene::Scene;

@@ -44,13 +44,32 @@ pub(crate) struct Query {
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     Metrics(Format),
-    Incidents { limit: usize },
-    Incident { id: String },
-    Mark { id: String, false_alarm: bool, note: String },
-    Profile { id: String, form: Form },
+    Incidents {
+        limit: usize,
+    },
+    Incident {
+        id: String,
+    },
+    Mark {
+        id: String,
+        false_alarm: bool,
+        note: String,
+    },
+    /// The page of one incident, with its picture.
+    Picture {
+        id: String,
+    },
+    Profile {
+        id: String,
+        form: Form,
+    },
     Silences,
-    Silence { row: Row },
-    Unsilence { id: String },
+    Silence {
+        row: Row,
+    },
+    Unsilence {
+        id: String,
+    },
     Reload,
     Status,
     Page,
@@ -119,6 +138,7 @@ pub(crate) const MAX_QUERIES: usize = 16;
 /// The most bytes of a body.
 const MAX_BODY: usize = 8 << 10;
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// How long a handler waits for the owner.
@@ -192,6 +212,7 @@ fn router(desk: Desk) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/metrics", get(metrics))
+        .route("/incidents/{id}", get(incidents::picture))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .merge(profiles::routes())
@@ -240,7 +261,7 @@ async fn status(Shared(desk): Shared<Desk>) -> Response {
 }
 
 async fn page(Shared(desk): Shared<Desk>) -> Response {
-    desk.ask(What::Page, "text/html; charset=utf-8").await
+    desk.ask(What::Page, HTML).await
 }
 
 /// Alive: the owner of the state began a tick not long ago.

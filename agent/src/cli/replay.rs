@@ -218,7 +218,8 @@ impl Replay {
             naming: naming.clone(),
         };
         let save = self.save.as_deref().map(|path| {
-            let file = File::create(path).map_err(|error| cannot_write(path, &error))?;
+            // What somebody kept is not lost to a second call.
+            let file = File::create_new(path).map_err(|error| cannot_write(path, &error))?;
             Ok::<_, String>((path.to_owned(), BufWriter::new(file)))
         });
         let runtime = super::runtime().map_err(|error| error.to_string())?;

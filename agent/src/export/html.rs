@@ -43,13 +43,15 @@ fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
         let class = if incident.state == "open" { "bad" } else { "dim" };
         writeln!(
             html,
-            "<p id=\"{}\"><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span>",
+            "<p id=\"{}\"><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span> \
+             <a href=\"/incidents/{}\">picture</a>",
             Text(&incident.id),
             incident.state,
             incident.started_at,
             Text(&incident.target),
             Text(&incident.summary),
             incident.requests_affected,
+            Text(&incident.id),
         )?;
         if let Some(cause) = incident.causes.first() {
             write!(html, "<br><span class=\"dim\">{}</span>", Text(cause.advice))?;

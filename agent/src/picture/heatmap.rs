@@ -28,7 +28,7 @@ impl Rows {
             |bucket: &usize| cells.iter().any(|cell| cell.counts.get(*bucket).is_some_and(|count| *count > 0));
         let used = || (0..=bounds.len()).filter(is_used);
         let first = used().next()?.saturating_sub(1);
-        let last = used().last()?.saturating_add(1).min(bounds.len());
+        let last = used().next_back()?.saturating_add(1).min(bounds.len());
         let edge = |bucket: usize| if bucket == 0 { Some(0.0) } else { bounds.get(bucket - 1).copied() };
         let edges = (first..=last + 1).map(|bucket| edge(bucket).unwrap_or(f64::INFINITY)).collect();
         Some(Self { first, count: last + 1 - first, edges })

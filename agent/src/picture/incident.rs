@@ -156,23 +156,28 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
     fact("Requests affected", &told.requests_affected.to_string())?;
     html.write_str("</dl>\n")?;
     write_causes(html, told)?;
+    if scenes.is_empty() {
+        html.write_str(
+            "<p class=\"dim\">There is no picture of it: what was counted then is no longer in memory.</p>\n",
+        )?;
+    }
     for scene in scenes {
         writeln!(html, "<section><h2>{}</h2>", Text(&scene.route))?;
         for route in told.routes.iter().filter(|route| format!("{} {}", route.method, route.route) == scene.route) {
             writeln!(html, "<p>{}.</p>", Text(&route.summary))?;
         }
         if let Some(picture) = scene.over_time() {
-            write!(
+            writeln!(
                 html,
                 "<figure>{picture}<figcaption>Each row is a bucket of latency; the stronger its colour, the more requests \
-                 per second, on a logarithmic scale. Times are UTC.</figcaption></figure>\n"
+                 per second, on a logarithmic scale. Times are UTC.</figcaption></figure>"
             )?;
         }
         if let Some(picture) = scene.distribution() {
-            write!(
+            writeln!(
                 html,
                 "<figure>{picture}<figcaption>Share of the requests in each bucket, before the onset and from there to \
-                 the end.</figcaption></figure>\n"
+                 the end.</figcaption></figure>"
             )?;
         }
         html.write_str("</section>\n")?;

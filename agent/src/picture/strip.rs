@@ -41,26 +41,30 @@ impl Cell {
 
 /// The recent intervals of one route. When there are too many, neighbours become one: what is looked at from afar needs
 /// no more.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Strip {
+    /// The most intervals that are kept.
+    limit: usize,
     bounds: Vec<f64>,
     cells: VecDeque<Cell>,
 }
 
-/// The most intervals of a route that are kept.
-const MAX_CELLS: usize = 1440;
-
 impl Strip {
+    /// One that keeps at most so many intervals.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, bounds: Vec::new(), cells: VecDeque::new() }
+    }
+
     /// Appends an interval that ended at `end`, and forgets what ended before `keep_from`.
     pub(crate) fn push(&mut self, bounds: &[f64], interval: &Interval, end: f64, keep_from: f64) {
         if self.bounds != bounds {
             // Requests of other buckets cannot be shown in one picture.
-            *self = Self { bounds: bounds.to_vec(), cells: VecDeque::new() };
+            *self = Self { bounds: bounds.to_vec(), ..Self::new(self.limit) };
         }
         while self.cells.front().is_some_and(|cell| cell.end < keep_from) {
             self.cells.pop_front();
         }
-        if self.cells.len() >= MAX_CELLS {
+        if self.cells.len() >= self.limit {
             self.halve();
         }
         let (counts, failed) = (interval.delta.clone(), interval.failed);

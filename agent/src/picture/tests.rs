@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::incident::{Told, page};
-use super::strip::Cell;
-use super::{Scene, Span, Strip};
+use super::scene::{Scene, Span};
+use super::strip::{Cell, Strip};
 use crate::derive::Interval;
 
 fn told(route: &str) -> Told {
@@ -21,7 +21,7 @@ const ONSET: f64 = 1_795_263_000.0;
 
 /// Ten minutes of calm, five in which a third is slow, five of calm; an interval each five seconds.
 fn scene(route: &str) -> Scene {
-    let mut strip = Strip::default();
+    let mut strip = Strip::new(1440);
     for number in 0..240_u32 {
         let slow = if (120..180).contains(&number) { 30 } else { u64::from(number % 7 == 0) };
         let interval =
@@ -60,7 +60,7 @@ fn the_page_of_an_incident_says_and_shows_it() {
 
 #[test]
 fn strips_are_bounded_and_lose_nothing_but_detail() {
-    let mut strip = Strip::default();
+    let mut strip = Strip::new(1440);
     for number in 0..10_000_u32 {
         let interval = Interval { delta: vec![1, 2], seconds: 5.0, failed: 1, ..Interval::default() };
         strip.push(&[0.1], &interval, 5.0 * f64::from(number + 1), 0.0);

@@ -17,13 +17,22 @@ pub(crate) struct Gallery {
 }
 
 const INDEX: &str = "index.html";
+/// What a list of this making has, and hardly any other.
+const MARK: &str = "<h1>What would have been flagged</h1>";
 /// The most pages. What is flagged more often than this needs no picture to be judged.
 const MAX_PAGES: usize = 1000;
 
 impl Gallery {
-    /// Makes the folder if it is missing.
+    /// Makes the folder if it is missing. One with a list that is not of this making is refused.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
+        match fs::read_to_string(folder.join(INDEX)) {
+            Ok(index) if !index.contains(MARK) => {
+                return Err(io::Error::other("its index.html is of another kind; name another folder"));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         Ok(Self { folder: folder.to_owned(), pages: 0 })
     }
 
@@ -52,7 +61,7 @@ impl Gallery {
 }
 
 fn write_index(html: &mut String, found: &[Found], played: &Played, summary: &Summary) -> fmt::Result {
-    html.write_str("<h1>What would have been flagged</h1>\n<dl class=\"facts\">")?;
+    write!(html, "{MARK}\n<dl class=\"facts\">")?;
     let mut fact = |name: &str, value: &str| write!(html, "<div><dt>{name}</dt><dd>{}</dd></div>", Text(value));
     fact("Incidents", &summary.incidents.to_string())?;
     if let Some(per_day) = summary.told_per_day() {
@@ -107,7 +116,7 @@ const MAX_ROWS: usize = 20;
 fn timeline(found: &[Found], played: &Played) -> String {
     let from = played.targets.values().map(|target| target.from).fold(f64::INFINITY, f64::min);
     let to = played.targets.values().map(|target| target.to).fold(f64::NEG_INFINITY, f64::max);
-    if !(to > from) {
+    if to <= from {
         return String::new();
     }
     let x = |at: f64| 8.0 + (WIDTH - 16.0) * ((at - from) / (to - from)).clamp(0.0, 1.0);

@@ -3,16 +3,16 @@
 //! Nothing here reads a clock: the time is that of the pages. A target that nobody looked at for long is taken up again as
 //! an agent does that was restarted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::recording::Taken;
 use crate::collect::scrape::{Address, Scrape, ScrapeError};
 use crate::config::Settings;
-use crate::derive::RouteKey;
+use crate::derive::{Interval, RouteKey};
 use crate::incident::{Incident, IncidentSettings};
 use crate::picture::incident::{Told, since_epoch};
-use crate::picture::{Scene, Span, Strip};
+use crate::picture::{Film, Limits, Scene};
 use crate::state::State;
 use crate::target::Target;
 
@@ -58,11 +58,8 @@ pub(crate) struct PlayedTarget {
 const MAX_TARGETS: usize = 200;
 /// After a gap longer than this the target is taken up anew, as the agent does after a restart.
 const LONGEST_GAP: Duration = Duration::from_secs(300);
-/// What a picture shows before an incident, and after it, in seconds.
-const LEAD: f64 = 1800.0;
-const TAIL: f64 = 300.0;
-/// The most routes of an incident that are drawn.
-const MAX_SCENES: usize = 4;
+/// Nobody waits for memory here.
+const LIMITS: Limits = Limits { routes: 500, cells: 1440 };
 
 /// The agent's state under the clock of the pages.
 pub(crate) struct Player {
@@ -75,14 +72,12 @@ pub(crate) struct Player {
     played: Played,
 }
 
-/// What is noted of one target for the pictures.
-#[derive(Default)]
+/// What is noted of one target.
 struct Looker {
     last: Option<SystemTime>,
-    strips: BTreeMap<RouteKey, Strip>,
-    /// The incident that is being followed, and when it was seen to be over.
-    episode: Option<(String, f64, Option<f64>)>,
-    routes_seen: BTreeMap<RouteKey, ()>,
+    film: Film,
+    /// Routes that had requests.
+    routes: BTreeSet<RouteKey>,
 }
 
 impl Player {
@@ -146,7 +141,7 @@ impl Player {
             return None;
         }
         self.state.targets.push(Target::new(Address::named(label), &self.settings));
-        self.lookers.push(Looker::default());
+        self.lookers.push(Looker { last: None, film: Film::new(LIMITS), routes: BTreeSet::new() });
         Some(self.state.targets.len() - 1)
     }
 
@@ -175,91 +170,41 @@ impl Player {
         played.to = now;
         if target.health.is_up() && target.is_judged() {
             played.watched += target.series.interval().unwrap_or_default().as_secs_f64();
-            let keep_from = looker.episode.as_ref().map_or(now, |(_, from, _)| from.min(now)) - LEAD;
             for (key, route) in target.routes.iter() {
-                let Some(interval) = route.last() else { continue };
-                let requests = interval.requests();
+                let requests = route.last().map_or(0, Interval::requests);
                 self.played.requests = self.played.requests.saturating_add(requests);
-                if requests > 0 && !looker.routes_seen.contains_key(key) {
-                    looker.routes_seen.insert(key.clone(), ());
-                }
-                match looker.strips.get_mut(key) {
-                    Some(strip) => strip.push(&route.bounds, interval, now, keep_from),
-                    None => {
-                        let mut strip = Strip::default();
-                        strip.push(&route.bounds, interval, now, keep_from);
-                        looker.strips.insert(key.clone(), strip);
-                    }
+                if requests > 0 && !looker.routes.contains(key) {
+                    looker.routes.insert(key.clone());
                 }
             }
-            played.routes = looker.routes_seen.len();
-            looker.strips.retain(|key, _| target.routes.get(key).is_some());
+            played.routes = looker.routes.len();
+            looker.film.note(&target.routes, now);
         }
     }
 
     /// Follows the target's incident. Answers it when it has been over for long enough.
     fn follow(&mut self, index: usize, at: SystemTime) -> Option<Episode> {
-        let now = since_epoch(at);
         let label = self.state.targets.get(index)?.address.label();
-        let open =
-            self.state.incidents.open(label).map(|incident| (incident.id.clone(), since_epoch(incident.began_at())));
+        let open = self.state.incidents.open(label);
+        let open = open.map(|incident| (incident.id.as_str(), since_epoch(incident.began_at())));
         let looker = self.lookers.get_mut(index)?;
-        let is_done = match (&mut looker.episode, &open) {
-            (None, _) => false,
-            (Some((id, _, over)), Some((open, _))) if id == open => {
-                *over = None;
-                false
-            }
-            // Another one is open.
-            (Some(_), Some(_)) => true,
-            (Some((_, _, over)), None) => now - *over.get_or_insert(now) >= TAIL,
-        };
-        let done = if is_done { self.end(index) } else { None };
-        if let (Some((id, onset)), Some(looker)) = (open, self.lookers.get_mut(index)) {
-            looker.episode.get_or_insert((id, onset, None));
-        }
-        done
+        let done = looker.film.follow(open, since_epoch(at))?;
+        Episode::of(self.state.incidents.get(&done)?, &looker.film)
     }
 
     /// Takes the picture of the incident that is being followed on a target.
     fn end(&mut self, index: usize) -> Option<Episode> {
         let looker = self.lookers.get_mut(index)?;
-        let (id, ..) = looker.episode.take()?;
-        Episode::of(self.state.incidents.get(&id)?, &looker.strips)
+        let id = looker.film.end()?;
+        Episode::of(self.state.incidents.get(&id)?, &looker.film)
     }
 }
 
 impl Episode {
-    fn of(incident: &Incident, strips: &BTreeMap<RouteKey, Strip>) -> Option<Self> {
+    fn of(incident: &Incident, film: &Film) -> Option<Self> {
         let json = serde_json::to_value(incident.view()).ok()?;
         let told = Told::of(&json)?;
-        let onset = since_epoch(told.started_at.0);
-        let span = Span { onset, detected: since_epoch(told.detected_at.0), end: told.end() };
-        let length = span.end.map_or(0.0, |end| end - onset);
-        // As much before it as it lasted, so that a short one is not lost in a long picture.
-        let lead = (2.0 * length).clamp(LEAD / 3.0, LEAD);
-        let (from, to) = (onset - lead, span.end.map_or(f64::INFINITY, |end| end + (length / 2.0).clamp(120.0, TAIL)));
-        let scene = |(key, strip): (&RouteKey, &Strip)| Scene {
-            route: format!("{} {}", key.method, key.route),
-            bounds: strip.bounds().to_vec(),
-            cells: strip.between(from, to),
-            span,
-        };
-        let mut keys: Vec<RouteKey> = Vec::new();
-        for route in &told.routes {
-            let key = RouteKey { method: route.method.clone(), route: route.route.clone() };
-            if !keys.contains(&key) && keys.len() < MAX_SCENES {
-                keys.push(key);
-            }
-        }
-        let mut scenes: Vec<_> = keys.iter().filter_map(|key| strips.get_key_value(key)).map(scene).collect();
-        if scenes.is_empty() {
-            // It is about no route: the busiest one shows what requests felt of it.
-            let requests =
-                |strip: &Strip| strip.between(from, to).iter().map(|cell| cell.requests() as f64).sum::<f64>();
-            let busiest = strips.iter().max_by(|a, b| requests(a.1).total_cmp(&requests(b.1)));
-            scenes.extend(busiest.map(scene));
-        }
+        let scenes = film.scenes(&told);
         Some(Self { told, json, scenes })
     }
 }

@@ -94,7 +94,7 @@ impl fmt::Display for AskError {
 }
 
 impl Source {
-    /// Looks whether the server has what is asked for.
+    /// Looks whether the server has what is asked for, and of which targets.
     pub(crate) async fn open(mut query: Query) -> Result<Self, AskError> {
         query.matcher = matchers(&query.matcher);
         let client = Client::new([&query.server]).map_err(|error| AskError::Server(error.to_string()))?;
@@ -109,8 +109,7 @@ impl Source {
             done: 0.0,
             complaints: Vec::new(),
         };
-        source.check().await?;
-        Ok(source)
+        source.look().await
     }
 
     /// The next page; `None` at the end.
@@ -217,23 +216,32 @@ impl Source {
         if status.is_success() { Ok(body.to_vec()) } else { Err(answer::refusal(status, &body)) }
     }
 
-    /// Whether there are requests at all in that time; names that are nearest to what was asked for if not.
-    async fn check(&self) -> Result<(), AskError> {
-        let server = &self.query.server;
+    /// Finds the targets that have requests in that time; tells names that are nearest to what was asked for if none has.
+    async fn look(mut self) -> Result<Self, AskError> {
+        let server = self.query.server.clone();
         let wrong = |refusal| match refusal {
             Refusal::TooMuch(why) | Refusal::Other(why) => AskError::Server(format!("{server}: {why}")),
         };
-        let metric = self.query.naming.metric();
+        let metric = self.query.naming.metric().to_owned();
         let span = [("start", seconds(millis(self.query.start))), ("end", seconds(millis(self.query.end)))];
-        let ask = async |matcher: String| {
+        let ask = async |label: &str, matcher: &str| {
             let mut form: Vec<_> = span.iter().map(|(key, value)| (*key, value.as_str())).collect();
-            form.push(("match[]", &matcher));
-            let names = self.ask_server("label/__name__/values", &form).await.map_err(wrong)?;
+            form.push(("match[]", matcher));
+            let names = self.ask_server(&format!("label/{label}/values"), &form).await.map_err(wrong)?;
             answer::names(&names).map_err(AskError::Server)
         };
-        let (own, matcher) = (comma(&self.query.matcher), &self.query.matcher);
-        if !ask(format!("{{__name__=~\"{metric}(_count)?\"{own}{matcher}}}")).await?.is_empty() {
-            return Ok(());
+        let own = &self.query.matcher;
+        let wanted = format!("{{__name__=~\"{metric}(_count)?\"{}{own}}}", comma(own));
+        if !ask("__name__", &wanted).await?.is_empty() {
+            let (jobs, instances) = (ask("job", &wanted).await?, ask("instance", &wanted).await?);
+            // Other targets of the server are nobody's business, and would be much. A job that has signs of a pattern in
+            // its name is asked for with all others.
+            if !jobs.is_empty() && jobs.iter().flat_map(|job| job.chars()).all(is_plain) {
+                let narrowed = format!("{}{}job=~\"{}\"", own, comma(own), jobs.join("|"));
+                self.query.matcher = narrowed;
+            }
+            self.assembler.watch_only(jobs, instances);
+            return Ok(self);
         }
         let times = format!(
             "between {} and {}",
@@ -242,8 +250,8 @@ impl Source {
         );
         // What there is instead: of these targets first, then of all.
         for matcher in [self.query.matcher.as_str(), ""] {
-            let names = ask(format!("{{__name__=~\".*_bucket\"{}{matcher}}}", comma(matcher))).await?;
-            let names = nearest(metric, &names);
+            let all = format!("{{__name__=~\".*_bucket\"{}{matcher}}}", comma(matcher));
+            let names = nearest(&metric, &ask("__name__", &all).await?);
             if names.is_empty() {
                 continue;
             }
@@ -272,6 +280,11 @@ fn matchers(text: &str) -> String {
         .trim()
         .trim_end_matches(',')
         .to_owned()
+}
+
+/// Whether a character stands for itself in a pattern and in a string.
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "_-/:".contains(character)
 }
 
 fn comma(matcher: &str) -> &'static str {

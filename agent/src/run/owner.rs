@@ -16,6 +16,7 @@ use crate::export::otlp::{Counts, Delivery, message};
 use crate::export::{html, page};
 use crate::health::Reading;
 use crate::incident::Mark;
+use crate::picture::Album;
 use crate::profile::exhibit::Form;
 use crate::profile::shelf::Place;
 use crate::profile::{self, Taken};
@@ -59,6 +60,7 @@ pub(super) struct Owner {
     /// The incidents in it, and how they stand there.
     written: Vec<(String, Stand)>,
     pub(super) teller: Teller,
+    pub(super) album: Album,
     /// Where people find the agent's page unless the settings say it.
     pub(super) page: String,
     host: Option<Box<HostCollector>>,
@@ -96,6 +98,7 @@ impl Owner {
             writing: JoinSet::new(),
             written: Vec::new(),
             teller,
+            album: Album::default(),
             page: format!("http://{address}"),
             delivery,
             pushed: Arc::default(),
@@ -188,6 +191,9 @@ impl Owner {
             target.is_being_scraped = false;
         }
         let is_good = self.state.absorb_scrape(index, scrape);
+        if let Some(target) = self.state.targets.get(index).filter(|target| is_good && target.is_judged()) {
+            self.album.note(target, &self.state.incidents, scrape.at);
+        }
         self.profile();
         self.tell();
         if is_good
@@ -299,6 +305,7 @@ impl Owner {
             }
             What::Incidents { limit } => json(&self.state.incidents.view(limit)),
             What::Incident { id } => return self.incident(&id),
+            What::Picture { id } => return self.picture(&id),
             What::Mark { id, false_alarm, note } => {
                 if self.state.mark(&id, Mark { false_alarm, note, at: SystemTime::now() }) {
                     self.tell();
@@ -339,16 +346,22 @@ impl Owner {
     }
 
     fn incident(&self, id: &str) -> Answer {
-        match self.state.incidents.get(id) {
-            Some(incident) => Answer::of(json(&incident.view())),
-            None => Answer::nothing(format!("there is no incident {id}; GET /api/v1/incidents lists them\n")),
-        }
+        self.state.incidents.get(id).map_or_else(|| no_incident(id), |incident| Answer::of(json(&incident.view())))
+    }
+
+    fn picture(&self, id: &str) -> Answer {
+        let page = self.state.incidents.get(id).and_then(|incident| self.album.page(incident));
+        page.map_or_else(|| no_incident(id), Answer::of)
     }
 }
 
 /// A collector for the processes behind these targets.
 pub(super) fn process_collector(targets: &[Address]) -> ProcessCollector {
     ProcessCollector::new(targets.iter().map(|target| (target.host().to_owned(), target.port())))
+}
+
+fn no_incident(id: &str) -> Answer {
+    Answer::nothing(format!("there is no incident {id}; GET /api/v1/incidents lists them\n"))
 }
 
 fn json(view: &impl serde::Serialize) -> String {

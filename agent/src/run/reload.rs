@@ -77,6 +77,7 @@ impl Owner {
             self.teller.set(&settings.tell, &self.page);
         }
         self.state.apply(&settings, SystemTime::now());
+        self.album.retain(|label| settings.targets.iter().any(|target| target.label() == label));
         if settings.targets != old.targets {
             self.reloads += 1;
             self.state.processes = Processes { own: self.state.processes.own.take(), targets: Vec::new() };

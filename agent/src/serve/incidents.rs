@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::{Desk, JSON, What, bad, json_body};
+use super::{Desk, HTML, JSON, What, bad, json_body};
 use crate::incident::is_id;
 
 /// The most characters of a note.
@@ -42,6 +42,13 @@ pub(super) async fn one(Shared(desk): Shared<Desk>, Path(id): Path<String>) -> R
         return no_id();
     }
     desk.ask(What::Incident { id }, JSON).await
+}
+
+pub(super) async fn picture(Shared(desk): Shared<Desk>, Path(id): Path<String>) -> Response {
+    if !is_id(&id) {
+        return no_id();
+    }
+    desk.ask(What::Picture { id }, HTML).await
 }
 
 pub(super) async fn mark(

@@ -56,6 +56,9 @@ fn a_recording_is_judged_and_pictured() {
     let read = |name: &str| std::fs::read_to_string(Path::new(&out).join(name)).unwrap();
     assert!(read("index.html").contains(&format!("href=\"{page}\"")));
     assert!(read(page).contains("Latency of GET /products/{id} over time"));
+    folder.write("pictures/index.html", "<h1>My site</h1>");
+    let refused = run(&["replay", &pages, "--out", &out]);
+    assert!(refused.log.contains("its index.html is of another kind"), "{}", refused.log);
 }
 
 #[test]
@@ -89,6 +92,7 @@ fn what_prometheus_scraped_is_replayed_as_it_was() {
     assert_eq!(wrong.status.code(), Some(1));
     let told = "there is no http_request_duration_seconds between ";
     assert!(wrong.log.contains(told) && wrong.log.contains("http_server_request_duration_seconds"), "{}", wrong.log);
+    assert!(run(&asked).log.contains("kept.pages.gz: cannot be written: "), "it is kept");
     let wrong = run(&["replay", "--prometheus", &url, "--match", "job="]);
     assert!(wrong.log.contains("answered 400 Bad Request: ") && wrong.log.contains("parse error"), "{}", wrong.log);
     let wrong = run(&["replay", "--prometheus", &format!("http://{}", service.target)]);

@@ -122,6 +122,11 @@ fn an_agent_that_is_killed_in_the_middle_of_an_incident_goes_on_with_it() {
         agent.value("outrigger_store_writes_total", &[("outcome", "success")]) >= 2.0
     });
 
+    let picture = agent.get(&format!("/incidents/{id}"));
+    assert!(picture.text().contains("Latency of GET /products/{id} over time"), "{}", picture.text());
+    assert!(picture.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    assert!(agent.get("/").text().contains(&format!("href=\"/incidents/{id}\"")));
+
     let mark = |content_type: &str, body: &str| http::post(&format!("{url}/mark"), content_type, body).unwrap();
     let json = "application/json";
     assert_eq!(mark("text/plain", r#"{"false_alarm":true}"#).status, 415);
@@ -235,6 +240,7 @@ fn incidents_are_asked_for_one_by_one() {
     assert_eq!(status("/api/v1/incidents?limit=three"), 400);
     assert_eq!(status("/api/v1/incidents?limt=3"), 400);
     assert_eq!(status("/api/v1/incidents/18c2f-1"), 404);
+    assert_eq!((status("/incidents/18c2f-1"), status("/incidents/..%2Fstate")), (404, 400));
     for id in ["..%2Fstate", "..%2f..%2fetc%2fpasswd", "lock", "1-1.json", "%00-1", "1-1%2F.."] {
         let answer = agent.get(&format!("/api/v1/incidents/{id}"));
         assert_eq!((answer.status, answer.text().starts_with("this is no id")), (400, true), "{id}");

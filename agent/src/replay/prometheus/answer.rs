@@ -1,7 +1,7 @@
 //! What a Prometheus server answers, and the pages in it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -89,6 +89,9 @@ fn unreadable(error: &serde_json::Error) -> String {
 /// Puts pages together. It remembers where it stands from piece to piece.
 pub(super) struct Assembler {
     naming: Naming,
+    /// Jobs and instances that have requests; all, if none are known.
+    jobs: BTreeSet<String>,
+    instances: BTreeSet<String>,
     /// The time of the last page of each target, in milliseconds.
     last: BTreeMap<String, u64>,
     /// Native histograms, by series.
@@ -133,7 +136,30 @@ impl Sheets {
 
 impl Assembler {
     pub(super) fn new(naming: Naming) -> Self {
-        Self { naming, last: BTreeMap::new(), folds: HashMap::new(), dropped: 0 }
+        let (jobs, instances) = (BTreeSet::new(), BTreeSet::new());
+        Self { naming, jobs, instances, last: BTreeMap::new(), folds: HashMap::new(), dropped: 0 }
+    }
+
+    /// Makes pages of these only.
+    pub(super) fn watch_only(&mut self, jobs: Vec<String>, instances: Vec<String>) {
+        (self.jobs, self.instances) = (jobs.into_iter().collect(), instances.into_iter().collect());
+    }
+
+    /// The target of a series, if it is one that makes pages: the instance, with its job where there are several.
+    fn target(&self, series: &Series<'_>) -> Option<String> {
+        let label = |name: &str| series.metric.get(name).map_or("", String::as_str);
+        let (job, instance) = (label("job"), label("instance"));
+        let is_among = |all: &BTreeSet<String>, one: &str| all.is_empty() || all.contains(one);
+        if !is_among(&self.jobs, job) || !is_among(&self.instances, instance) {
+            return None;
+        }
+        let target = match (job, instance) {
+            ("", "") => "unknown".to_owned(),
+            (one, "") | ("", one) => one.to_owned(),
+            (job, instance) if self.jobs.len() > 1 => format!("{job}/{instance}"),
+            (_, instance) => instance.to_owned(),
+        };
+        Some(target.replace(char::is_whitespace, "_"))
     }
 
     /// The pages in the answers for `up` and for the samples, in the order of time.
@@ -144,14 +170,14 @@ impl Assembler {
         };
         let mut sheets = Sheets::default();
         for series in read(scrapes)? {
-            let target = target(&series);
+            let Some(target) = self.target(&series) else { continue };
             for (at, value) in &series.values {
                 sheets.sheets.entry((millis(*at), target.clone())).or_default().up = Some(*value != "0");
             }
         }
         sheets.are_known = !sheets.sheets.is_empty();
         for series in read(samples)? {
-            let target = target(&series);
+            let Some(target) = self.target(&series) else { continue };
             let Some(name) = series.metric.get("__name__") else { continue };
             let labels = labels(&series);
             let family = self.family(name, &labels);
@@ -266,12 +292,6 @@ fn text(sheet: Sheet) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What Prometheus calls the target: the instance.
-fn target(series: &Series<'_>) -> String {
-    let instance = series.metric.get("instance").or_else(|| series.metric.get("job"));
-    instance.map_or("unknown", |instance| instance).replace(char::is_whitespace, "_")
-}
-
 /// The labels of the page: without what Prometheus added.
 fn labels<'s>(series: &'s Series<'_>) -> Vec<(&'s str, Cow<'s, str>)> {
     let own = |name: &str| !matches!(name, "__name__" | "job" | "instance");
@@ -332,6 +352,22 @@ mod tests {
         );
         assert_eq!(assembler.dropped, 1, "nothing was scraped at 17");
         assert!(assembler.assemble(up.as_bytes(), samples.as_bytes()).unwrap().is_empty(), "none comes twice");
+    }
+
+    #[test]
+    fn targets_without_requests_make_no_pages() {
+        let of = |job: &str, instance: &str| {
+            format!(r#"{{"metric":{{"__name__":"up","job":"{job}","instance":"{instance}"}},"values":[[5,"1"]]}}"#)
+        };
+        let up = answer(&[of("a", "x:1"), of("b", "x:1"), of("node", "x:1"), of("a", "y:1")].join(","));
+        let targets = |jobs: &[&str]| {
+            let mut assembler = Assembler::new(Naming::default());
+            assembler.watch_only(jobs.iter().map(ToString::to_string).collect(), vec!["x:1".to_owned()]);
+            let pages = assembler.assemble(up.as_bytes(), answer("").as_bytes()).unwrap();
+            pages.into_iter().map(|page| page.target).collect::<Vec<_>>()
+        };
+        assert_eq!(targets(&["a"]), ["x:1"]);
+        assert_eq!(targets(&["a", "b"]), ["a/x:1", "b/x:1"]);
     }
 
     #[test]
