@@ -23,6 +23,7 @@ use crate::export::otlp::OtlpSettings;
 use crate::incident::IncidentSettings;
 use crate::profile::ProfileSettings;
 use crate::tell::{Secret, TellSettings};
+use crate::watch::{SloSettings, WatchSettings};
 use keys::KEYS;
 pub use problem::ConfigError;
 pub(crate) use problem::{Origin, Problem};
@@ -76,6 +77,10 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Time between two writings of the state: 1 s to 1 h. What happens to an incident is written at once. Default: 30 s.
     pub save_interval: Duration,
+    /// What is watched beside the routes.
+    pub watch: WatchSettings,
+    /// What the service promises of its requests.
+    pub slo: SloSettings,
     /// How incidents are kept.
     pub incidents: IncidentSettings,
     /// How CPU profiles are taken and kept.
@@ -103,6 +108,8 @@ impl Default for Settings {
             log: Targets::new().with_default(tracing::level_filters::LevelFilter::INFO),
             data_dir: None,
             save_interval: Duration::from_secs(30),
+            watch: WatchSettings::default(),
+            slo: SloSettings::default(),
             incidents: IncidentSettings::default(),
             profile: ProfileSettings::default(),
             tell: TellSettings::default(),

@@ -42,6 +42,8 @@ pub(crate) struct Dropped {
     pub(crate) page_limit: u64,
     /// Requests of routes for which the table of routes had no room.
     pub(crate) route_limit: u64,
+    /// Calls of dependencies for which the table of dependencies had no room.
+    pub(crate) dependency_limit: u64,
 }
 
 /// How a collector's last reading went.

@@ -1,13 +1,16 @@
 //! Incidents: what went wrong on a target, from the first anomalous route to the last one's recovery.
 //!
-//! At most one incident is open per target. It gathers the anomalous routes while it is open, the primary suspect (the
+//! At most one incident is open per target about its requests. It gathers the anomalous routes while it is open, the primary suspect (the
 //! one that cost its callers most time) first, and is resolved when none of them is anomalous any more; a route that did not
 //! recover, but was taken as the new normal or had no more requests, is told as such. An incident that flares up again on
 //! the same route soon afterwards is opened again instead of being told twice. While a target is down nothing is known, so its
-//! incident stays as it is and says so. How many are kept, and for how long, is a setting; open ones are always kept.
+//! incident stays as it is and says so. What lasts for hours, an error budget that is spent too fast or a resource that fills,
+//! has incidents of its own (see [`Scope`]), unless requests suffer at the time. How many are kept, and for how long, is a setting; open ones are always kept.
 
+mod apart;
 mod cause;
 mod kept;
+mod moved;
 mod opening;
 mod record;
 mod summary;
@@ -22,12 +25,12 @@ use outrigger_detect::{Phase, Verdict};
 
 use crate::derive::RouteKey;
 use crate::tell::Told;
-use crate::watch::Signal;
+use crate::watch::{Role, Sign, Signal, Spent};
 pub(crate) use cause::{Cause, Evidence, Trouble};
 pub(crate) use kept::is_id;
 pub(crate) use opening::Opening;
 pub use opening::Severity;
-pub(crate) use record::{Incident, Mark};
+pub(crate) use record::{Incident, Mark, Scope};
 pub(crate) use view::{IncidentView, IncidentsView};
 
 /// How incidents are kept.
@@ -45,7 +48,7 @@ impl Default for IncidentSettings {
     }
 }
 
-/// An incident that was resolved no longer ago than this is opened again by the same route and signal.
+/// One about requests that was resolved no longer ago than this is opened again by the same route and signal.
 const REOPEN_WITHIN: Duration = Duration::from_secs(120);
 
 /// All incidents, newest first.
@@ -76,13 +79,25 @@ pub(crate) enum Change {
 }
 
 impl Incidents {
-    /// Takes in all verdicts on a target's latest page, which was scraped at `at`.
-    pub(crate) fn update(&mut self, target: &str, at: SystemTime, findings: &[Finding<'_>]) -> Option<Change> {
+    /// Takes in all verdicts on a target's latest page, which was scraped at `at`, and what else is not as it should be.
+    pub(crate) fn update(
+        &mut self,
+        target: &str,
+        at: SystemTime,
+        findings: &[Finding<'_>],
+        signs: &[Sign],
+    ) -> Option<Change> {
         let anomalous = |finding: &&Finding<'_>| finding.verdict.phase == Phase::Anomalous;
         let mut change = None;
         if self.open(target).is_none() {
-            findings.iter().find(anomalous)?;
-            change = Some(self.begin(target, at, findings));
+            if !findings.iter().any(|finding| anomalous(&finding)) && !signs.iter().any(|sign| sign.role == Role::Opens)
+            {
+                return None;
+            }
+            change = Some(self.begin(target, &Scope::Requests, at, |incident| {
+                let is_again = |finding: &Finding<'_>| incident.routes.iter().any(|route| route.is(finding));
+                findings.iter().any(|finding| anomalous(&finding) && is_again(finding)) || incident.knows_one_of(signs)
+            }));
         }
         let incident = self.open_mut(target)?;
         incident.silent_since = None;
@@ -97,8 +112,11 @@ impl Incidents {
             incident.note(finding, at);
         }
         incident.routes.sort_by(|a, b| b.weight().total_cmp(&a.weight()));
-        incident.started_at = incident.routes.iter().map(|route| route.started_at).min().unwrap_or(at);
-        if incident.routes.iter().all(|route| route.ended.is_some()) {
+        // What has an incident of its own stands beside this one.
+        let role = |sign: &Sign| if sign.role == Role::Apart { Role::Supports } else { sign.role };
+        incident.take_signs(signs.iter().map(|sign| (sign, role(sign))), at);
+        incident.date(at);
+        if !incident.lasts() {
             incident.end(at);
             change = Some(Change::Resolved);
         }
@@ -112,9 +130,23 @@ impl Incidents {
         }
     }
 
+    /// Adds what the open incident about the requests of a target spent of error budgets since this was last called; when it
+    /// has just opened, since its onset.
+    pub(crate) fn spend(&mut self, target: &str, at: SystemTime, spent: impl FnOnce(Option<SystemTime>) -> Vec<Spent>) {
+        let Some(incident) = self.open_mut(target) else { return };
+        let lasted = at.duration_since(incident.started_at).unwrap_or_default();
+        let is_first = incident.spent.is_empty();
+        for spent in spent(is_first.then_some(incident.started_at)) {
+            match incident.spent.iter_mut().find(|known| known.objective == spent.objective) {
+                Some(known) => known.add(&spent, lasted),
+                None => incident.spent.push(spent.over(lasted)),
+            }
+        }
+    }
+
     /// Notes that a target does not answer since `since`.
     pub(crate) fn target_is_silent(&mut self, target: &str, since: SystemTime) {
-        if let Some(incident) = self.open_mut(target) {
+        for incident in self.list.iter_mut().filter(|incident| incident.target == target && incident.is_open()) {
             incident.silent_since.get_or_insert_with(|| {
                 incident.unsaved = true;
                 since
@@ -122,29 +154,38 @@ impl Incidents {
         }
     }
 
-    /// The open incident of a target.
+    /// The open incident about the requests of a target.
     pub(crate) fn open(&self, target: &str) -> Option<&Incident> {
-        self.list.iter().find(|incident| incident.target == target && incident.resolved_at.is_none())
+        self.newest(target).filter(|incident| incident.is_open())
     }
 
-    /// The newest incident of a target, open or not.
+    /// Whether any incident is open on a target that nobody called a false alarm.
+    pub(crate) fn any_firing(&self, target: &str) -> bool {
+        self.list.iter().any(|incident| incident.target == target && incident.is_open() && incident.is_firing())
+    }
+
+    /// The newest incident about the requests of a target, open or not.
     pub(crate) fn newest(&self, target: &str) -> Option<&Incident> {
-        self.list.iter().find(|incident| incident.target == target)
+        self.list.iter().find(|incident| incident.is_of(target, &Scope::Requests))
     }
 
     fn open_mut(&mut self, target: &str) -> Option<&mut Incident> {
-        self.list.iter_mut().find(|incident| incident.target == target && incident.resolved_at.is_none())
+        self.list.iter_mut().find(|incident| incident.is_of(target, &Scope::Requests) && incident.is_open())
     }
 
-    /// Opens a target's incident: its last one if it is the same trouble again, else a new one.
-    fn begin(&mut self, target: &str, at: SystemTime, findings: &[Finding<'_>]) -> Change {
-        let newest = self.list.iter_mut().find(|incident| incident.target == target);
+    /// Opens a target's incident: its last one if that was the same trouble, which `is_same` tells, else a new one.
+    fn begin(
+        &mut self,
+        target: &str,
+        scope: &Scope,
+        at: SystemTime,
+        is_same: impl FnOnce(&Incident) -> bool,
+    ) -> Change {
+        let newest = self.list.iter_mut().find(|incident| incident.is_of(target, scope));
         if let Some(newest) = newest
             && let Some(resolved_at) = newest.resolved_at
-            && at.duration_since(resolved_at).unwrap_or_default() <= REOPEN_WITHIN
-            && findings.iter().any(|finding| {
-                finding.verdict.phase == Phase::Anomalous && newest.routes.iter().any(|route| route.is(finding))
-            })
+            && at.duration_since(resolved_at).unwrap_or_default() <= scope.reopens_within()
+            && is_same(newest)
         {
             newest.resolved_at = None;
             newest.sequence = newest.sequence.saturating_add(u32::from(newest.is_firing()));
@@ -161,6 +202,9 @@ impl Incidents {
             resolved_at: None,
             silent_since: None,
             routes: Vec::new(),
+            moved: Vec::new(),
+            scope: scope.clone(),
+            spent: Vec::new(),
             sequence: 1,
             causes: Vec::new(),
             mark: None,

@@ -57,3 +57,4 @@ pub use incident::{IncidentSettings, Severity};
 pub use profile::ProfileSettings;
 pub use run::{Agent, StartError};
 pub use tell::{QuietHours, Secret, Silence, TellRule, TellSettings, Template, UtcOffset};
+pub use watch::{SloSettings, WatchSettings};

@@ -180,6 +180,12 @@ impl SeriesTable {
         self.points.iter().flatten().filter(move |point| Some(point.family) == id && point.page == self.page)
     }
 
+    /// The points of a counter, whose family OpenMetrics writes without the `_total`.
+    pub(crate) fn counter<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Point> {
+        let without = name.strip_suffix("_total");
+        self.family(name).chain(without.into_iter().flat_map(|name| self.family(name)))
+    }
+
     /// The start of the target's process, in seconds since the epoch, if its pages tell. It stays the same until the
     /// process restarts, even if the clock is set.
     pub(crate) fn process_start(&self) -> Option<f64> {

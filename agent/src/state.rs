@@ -7,11 +7,12 @@ use crate::collect::process::Processes;
 use crate::collect::scrape::Scrape;
 use crate::config::Settings;
 use crate::health::{Durations, Reading};
-use crate::incident::{Change, Incidents, Mark};
+use crate::incident::{Change, Incident, Incidents, Mark};
 use crate::profile::Profiles;
 use crate::store::{Memory, Snapshot, StoreHealth, Writing};
 use crate::target::Target;
 use crate::tell::TellHealth;
+use crate::watch::{HostSignals, WatchSettings};
 
 /// The agent's state.
 pub(crate) struct State {
@@ -25,6 +26,8 @@ pub(crate) struct State {
     /// The settings that were read last are in force.
     pub(crate) is_reloaded: bool,
     pub(crate) host: Option<Host>,
+    pub(crate) host_signals: HostSignals,
+    watch: WatchSettings,
     pub(crate) host_reading: Option<Reading>,
     pub(crate) processes: Processes,
     pub(crate) process_reading: Option<Reading>,
@@ -46,6 +49,8 @@ impl State {
             tell: TellHealth::default(),
             is_reloaded: true,
             host: None,
+            host_signals: HostSignals::default(),
+            watch: settings.watch.clone(),
             host_reading: None,
             processes: Processes::default(),
             process_reading: None,
@@ -59,13 +64,18 @@ impl State {
     /// Goes on from what an earlier agent kept. Answers why a detector could not, if one could not.
     pub(crate) fn restore(&mut self, settings: &Settings, memory: Memory, now: SystemTime) -> Option<String> {
         let mut refused = None;
-        for kept in memory.snapshot.map(|snapshot| snapshot.targets).unwrap_or_default() {
+        let snapshot = memory.snapshot.unwrap_or_default();
+        match HostSignals::restore(snapshot.host) {
+            Ok(signals) => self.host_signals = signals,
+            Err(error) => refused = Some(error),
+        }
+        for kept in snapshot.targets {
             if let Some(target) = self.targets.iter_mut().find(|target| target.address.label() == kept.target) {
                 refused = target.restore(kept, settings, now).or(refused);
             }
         }
         let targets = &self.targets;
-        let is_watched = |label: &str| targets.iter().any(|target| target.address.label() == label);
+        let is_watched = |label: &str| label == HOST || targets.iter().any(|target| target.address.label() == label);
         self.incidents = Incidents::restore(&settings.incidents, memory.incidents, now, is_watched);
         self.profiles.restore(memory.profiles, &mut self.incidents);
         for target in &mut self.targets {
@@ -90,6 +100,11 @@ impl State {
         }
         self.incidents.set(&settings.incidents, now);
         self.profiles.apply(&settings.profile, &self.targets);
+        self.watch = settings.watch.clone();
+        if !self.watch.saturation {
+            self.host_signals = HostSignals::default();
+            self.has_news |= self.incidents.close(HOST, now);
+        }
         self.interval = settings.interval;
     }
 
@@ -99,7 +114,10 @@ impl State {
         let dropped = self.incidents.take_dropped();
         dropped.iter().for_each(|id| self.profiles.forget(id));
         Writing {
-            snapshot: Snapshot::new(self.targets.iter().filter_map(Target::keep).collect()),
+            snapshot: Snapshot::new(
+                self.targets.iter().filter_map(Target::keep).collect(),
+                self.host_signals.fills.keep(),
+            ),
             incidents: self.incidents.take_unsaved(),
             dropped,
             profiles: std::mem::take(&mut self.profiles.outbox),
@@ -122,14 +140,17 @@ impl State {
     pub(crate) fn absorb_scrape(&mut self, index: usize, scrape: &Scrape) -> bool {
         let Some(target) = self.targets.get_mut(index) else { return false };
         let label = target.address.label().to_owned();
-        if !target.absorb(scrape) {
+        let process = self.processes.targets.get(index).and_then(|read| read.as_ref()?.as_ref().ok());
+        if !target.absorb(scrape, process) {
             self.incidents.target_is_silent(&label, target.health.down_since.unwrap_or(scrape.at));
             return false;
         }
         if !target.is_judged() {
             return true;
         }
-        let change = self.incidents.update(&label, scrape.at, &target.findings());
+        let change = self.incidents.update(&label, scrape.at, &target.findings(), target.signals.signs());
+        let apart = self.incidents.update_apart(&label, scrape.at, target.signals.signs());
+        self.incidents.spend(&label, scrape.at, |since| target.signals.budgets.spent(since));
         match self.incidents.open(&label) {
             None => target.evidence.calm(),
             Some(incident) => {
@@ -139,7 +160,8 @@ impl State {
                 }
             }
         }
-        if let Some(change) = change {
+        let of_requests = change.and_then(|change| Some((self.incidents.newest(&label)?.id.clone(), change)));
+        for (id, change) in of_requests.into_iter().chain(apart) {
             target.health.incidents += u64::from(change == Change::Opened);
             if change == Change::Opened
                 && let Some(incident) = self.incidents.open(&label)
@@ -147,19 +169,37 @@ impl State {
                 self.profiles.opened(&label, incident.began_at(), scrape.at);
             }
             self.has_news = true;
-            self.log(&label, change);
+            if let Some(incident) = self.incidents.get(&id) {
+                log(incident, change);
+            }
         }
         true
     }
 
-    fn log(&self, target: &str, change: Change) {
-        let Some(incident) = self.incidents.newest(target) else { return };
-        let (id, summary) = (&incident.id, incident.summary());
-        match change {
-            Change::Opened => tracing::warn!(target, id, "incident opened: {summary}"),
-            Change::Reopened => tracing::warn!(target, id, "incident opened again: {summary}"),
-            Change::Resolved => tracing::info!(target, id, "incident resolved: {summary}"),
+    /// Takes in what was read of the host, from its figures to its incidents.
+    pub(crate) fn absorb_host(&mut self, host: Option<Host>, at: SystemTime) {
+        self.host = host;
+        let Some(host) = self.host.as_ref().filter(|_| self.watch.saturation) else { return };
+        let signs = self.host_signals.observe(host.gauges(), at, self.watch.horizon);
+        for (id, change) in self.incidents.update_apart(HOST, at, signs) {
+            self.has_news = true;
+            if let Some(incident) = self.incidents.get(&id) {
+                log(incident, change);
+            }
         }
+    }
+}
+
+/// What incidents of the host itself have for a target.
+pub(crate) const HOST: &str = "host";
+
+/// Says what became of an incident.
+fn log(incident: &Incident, change: Change) {
+    let (target, id, summary) = (incident.target(), &incident.id, incident.summary());
+    match change {
+        Change::Opened => tracing::warn!(target, id, "incident opened: {summary}"),
+        Change::Reopened => tracing::warn!(target, id, "incident opened again: {summary}"),
+        Change::Resolved => tracing::info!(target, id, "incident resolved: {summary}"),
     }
 }
 

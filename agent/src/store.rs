@@ -34,6 +34,7 @@ use crate::profile::shelf::Outbox;
 use crate::target::KeptTarget;
 use crate::tell::KeptTell;
 use crate::time;
+use crate::watch::KeptFill;
 use folder::{Folder, Refusal};
 
 /// The format of all files that this release reads and writes.
@@ -83,14 +84,17 @@ pub(crate) struct StoreHealth {
 pub(crate) struct Snapshot {
     version: u32,
     pub(crate) targets: Vec<KeptTarget>,
+    /// What of the host can run full.
+    #[serde(default)]
+    pub(crate) host: Vec<KeptFill>,
     /// Silences, and what was told of late.
     #[serde(default)]
     pub(crate) tell: KeptTell,
 }
 
 impl Snapshot {
-    pub(crate) fn new(targets: Vec<KeptTarget>) -> Self {
-        Self { version: VERSION, targets, tell: KeptTell::default() }
+    pub(crate) fn new(targets: Vec<KeptTarget>, host: Vec<KeptFill>) -> Self {
+        Self { version: VERSION, targets, host, tell: KeptTell::default() }
     }
 }
 

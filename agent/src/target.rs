@@ -6,14 +6,15 @@ use outrigger_detect::{Phase, StateError};
 use outrigger_semconv::label;
 use serde::{Deserialize, Serialize};
 
+use crate::collect::process::Process;
 use crate::collect::scrape::{Address, Page, Scrape, ScrapeError};
 use crate::config::Settings;
-use crate::derive::{KeptRoutes, Routes};
+use crate::derive::{Kept, RouteKey, Routes};
 use crate::health::Health;
 use crate::incident::{Evidence, Finding};
 use crate::series::{ProcessStart, SeriesTable};
 use crate::time;
-use crate::watch::{KeptWatch, Watches};
+use crate::watch::{KeptSignals, KeptWatch, Signals, Watches};
 
 /// What is kept of a target across a restart of the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +24,10 @@ pub(crate) struct KeptTarget {
     #[serde(with = "time")]
     scraped_at: SystemTime,
     process_start: ProcessStart,
-    routes: KeptRoutes,
+    routes: Kept<RouteKey>,
     watches: Vec<KeptWatch>,
+    #[serde(default)]
+    signals: KeptSignals,
 }
 
 /// What was normal longer ago than this is learnt anew: the service may have changed, and the week has other days.
@@ -36,6 +39,8 @@ pub(crate) struct Target {
     pub(crate) series: SeriesTable,
     pub(crate) routes: Routes,
     pub(crate) watches: Watches,
+    /// What is watched beside the routes.
+    pub(crate) signals: Signals,
     pub(crate) evidence: Evidence,
     pub(crate) health: Health,
     pub(crate) is_being_scraped: bool,
@@ -48,6 +53,7 @@ impl Target {
             series: SeriesTable::new(settings.series_limit),
             routes: Routes::new(settings.route_limit),
             watches: Watches::default(),
+            signals: Signals::new(settings),
             evidence: Evidence::default(),
             health: Health::default(),
             is_being_scraped: false,
@@ -59,6 +65,7 @@ impl Target {
         self.address = address.clone();
         self.series.set_limit(settings.series_limit);
         self.routes.set_limit(settings.route_limit);
+        self.signals.set(settings);
         self
     }
 
@@ -66,19 +73,23 @@ impl Target {
     pub(crate) fn keep(&self) -> Option<KeptTarget> {
         let (scraped_at, process_start) = self.series.keep()?;
         let target = self.address.label().to_owned();
-        Some(KeptTarget { target, scraped_at, process_start, routes: self.routes.keep(), watches: self.watches.keep() })
+        let (routes, watches, signals) = (self.routes.keep(), self.watches.keep(), self.signals.keep());
+        Some(KeptTarget { target, scraped_at, process_start, routes, watches, signals })
     }
 
     /// Goes on from what an earlier agent kept, unless that was too long before `now`. Answers why a detector could not.
     pub(crate) fn restore(&mut self, kept: KeptTarget, settings: &Settings, now: SystemTime) -> Option<StateError> {
-        if now.duration_since(kept.scraped_at).is_ok_and(|age| age > LONGEST_ABSENCE) {
-            return None;
+        let is_recent = now.duration_since(kept.scraped_at).map_or(true, |age| age <= LONGEST_ABSENCE);
+        let of_signals;
+        (self.signals, of_signals) = Signals::restore(settings, kept.signals, is_recent);
+        if !is_recent {
+            return of_signals;
         }
         self.series = SeriesTable::restore(settings.series_limit, kept.scraped_at, kept.process_start);
         self.routes = Routes::restore(settings.route_limit, &kept.routes);
         let refused;
         (self.watches, refused) = Watches::restore(kept.watches, &self.routes);
-        refused
+        refused.or(of_signals)
     }
 
     /// What the service calls itself on its page, if it does.
@@ -93,12 +104,12 @@ impl Target {
         self.series.interval().is_some()
     }
 
-    /// Takes in what came of a scrape. True if there are new verdicts; a failed scrape changes the target's health only.
-    pub(crate) fn absorb(&mut self, scrape: &Scrape) -> bool {
+    /// Takes in what came of a scrape, and what was last seen of the target's process. True if there are new verdicts; a failed scrape changes the target's health only.
+    pub(crate) fn absorb(&mut self, scrape: &Scrape, process: Option<&Process>) -> bool {
         self.health.durations.observe(scrape.took);
         self.health.last_duration = scrape.took;
         let read = match &scrape.page {
-            Ok(page) => self.read(page, scrape),
+            Ok(page) => self.read(page, scrape, process),
             Err(error) => Err(error.to_string()),
         };
         let was_up = self.health.up;
@@ -138,7 +149,7 @@ impl Target {
         self.routes.iter().filter(|(key, route)| route.figures().rate > 0.0 && warming(key)).count()
     }
 
-    fn read(&mut self, page: &Page, scrape: &Scrape) -> Result<(), String> {
+    fn read(&mut self, page: &Page, scrape: &Scrape, process: Option<&Process>) -> Result<(), String> {
         let summary = self.series.read(page, scrape.at, scrape.started);
         self.health.samples = summary.samples;
         self.health.bad_lines += summary.bad_lines;
@@ -157,6 +168,8 @@ impl Target {
         if self.is_judged() {
             self.watches.observe(&self.routes, scrape.at);
         }
+        let overflow = self.signals.observe(&self.series, &self.routes, process, scrape.at);
+        self.health.dropped.dependency_limit = self.health.dropped.dependency_limit.saturating_add(overflow);
         self.evidence.observe(&self.series, &self.routes, scrape.at);
         Ok(())
     }
@@ -182,14 +195,14 @@ mod tests {
     #[test]
     fn a_page_without_samples_is_a_failed_scrape() {
         let mut target = Target::new(Address::default(), &Settings::default());
-        assert!(target.absorb(&scrape("up 1\n", 0)));
+        assert!(target.absorb(&scrape("up 1\n", 0), None));
         for (text, cut, reason) in [
             ("", 0, "no samples"),
             ("# TYPE a gauge\n", 0, "no samples"),
             ("", 9, "page limit"),
             ("<html>\n", 0, "line 1"),
         ] {
-            assert!(!target.absorb(&scrape(text, cut)), "{text:?} tells nothing new");
+            assert!(!target.absorb(&scrape(text, cut), None), "{text:?} tells nothing new");
             assert_eq!(target.health.up, Some(false));
             let error = target.health.last_error.clone().unwrap();
             assert!(error.starts_with("the page holds no metrics; ") && error.contains(reason), "{error}");

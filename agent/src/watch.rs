@@ -4,6 +4,16 @@
 //! by their latency: what strangers ask for changes that mix at will, and says nothing of a route of the service. They
 //! still count in rates and error ratios.
 
+mod budget;
+mod dependencies;
+mod figures;
+mod fill;
+mod settings;
+mod sign;
+mod signals;
+mod steady;
+mod traffic;
+
 use std::{
     collections::BTreeMap,
     time::{SystemTime, UNIX_EPOCH},
@@ -12,30 +22,14 @@ use std::{
 use outrigger_detect::{
     ErrorDetector, ErrorInterval, ErrorSettings, Interval, LatencyDetector, LatencySettings, Phase, StateError, Verdict,
 };
-use outrigger_semconv::label;
 use serde::{Deserialize, Serialize};
 
-use crate::derive::{RouteKey, Routes};
-
-/// What a verdict is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Signal {
-    Latency,
-    Errors,
-}
-
-impl Signal {
-    pub(crate) const ALL: [Self; 2] = [Self::Latency, Self::Errors];
-
-    /// The value of the `signal` label.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Latency => "latency",
-            Self::Errors => "errors",
-        }
-    }
-}
+use crate::derive::{Key, RouteKey, Timed};
+pub(crate) use budget::Spent;
+pub(crate) use fill::{Fills, Gauge, KeptFill, Kind};
+pub use settings::{SloSettings, WatchSettings};
+pub(crate) use sign::{Role, Sign, Signal, Subject};
+pub(crate) use signals::{HostSignals, KeptSignals, Signals};
 
 /// The detectors of one route, and what they said last.
 #[derive(Debug)]
@@ -46,10 +40,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    fn new(key: &RouteKey) -> Self {
-        let is_route = key.route != label::UNMATCHED_ROUTE;
+    fn new(is_one: bool) -> Self {
         Self {
-            latency: is_route.then(|| LatencyDetector::new(LatencySettings::default())),
+            latency: is_one.then(|| LatencyDetector::new(LatencySettings::default())),
             errors: ErrorDetector::new(ErrorSettings::default()),
             verdicts: Vec::new(),
         }
@@ -72,7 +65,7 @@ impl Watch {
         }
     }
 
-    fn keep(&self, key: &RouteKey) -> KeptWatch {
+    fn keep<K: Key>(&self, key: &K) -> KeptWatch<K> {
         KeptWatch {
             key: key.clone(),
             phases: self.verdicts.iter().map(|(signal, verdict)| (*signal, verdict.phase)).collect(),
@@ -81,8 +74,8 @@ impl Watch {
         }
     }
 
-    fn restore(kept: KeptWatch, refused: &mut Option<StateError>) -> Self {
-        let mut watch = Self::new(&kept.key);
+    fn restore<K: Key>(kept: KeptWatch<K>, refused: &mut Option<StateError>) -> Self {
+        let mut watch = Self::new(kept.key.is_one());
         let mut is_whole = true;
         let mut check = |error| {
             is_whole = false;
@@ -122,46 +115,52 @@ impl Watch {
 
 /// What is kept of a route's detectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct KeptWatch {
-    key: RouteKey,
+pub(crate) struct KeptWatch<K = RouteKey> {
+    key: K,
     /// Where each signal stood.
     phases: Vec<(Signal, Phase)>,
     latency: Option<outrigger_detect::State>,
     errors: Option<outrigger_detect::State>,
 }
 
-/// The watches of one target, a route each.
-#[derive(Debug, Default)]
-pub(crate) struct Watches {
+/// The watches of one target, a route (or a dependency) each.
+#[derive(Debug)]
+pub(crate) struct Watches<K = RouteKey> {
     /// In an order of their own, so that equal pages give equal findings.
-    by_route: BTreeMap<RouteKey, Watch>,
+    by_route: BTreeMap<K, Watch>,
 }
 
-impl Watches {
+impl<K> Default for Watches<K> {
+    fn default() -> Self {
+        Self { by_route: BTreeMap::new() }
+    }
+}
+
+impl<K: Key> Watches<K> {
     /// Feeds every route's latest interval, which ended at the given time, to its detectors. Routes that are gone are forgotten.
-    pub(crate) fn observe(&mut self, routes: &Routes, at: SystemTime) {
+    pub(crate) fn observe(&mut self, routes: &Timed<K>, at: SystemTime) {
         let at = at.duration_since(UNIX_EPOCH).map_or(f64::NAN, |since| since.as_secs_f64());
         self.by_route.retain(|key, _| routes.get(key).is_some());
         for (key, route) in routes.iter() {
             let Some(interval) = route.last() else { continue };
             let watch = match self.by_route.get_mut(key) {
                 Some(watch) => watch,
-                None => self.by_route.entry(key.clone()).or_insert_with(|| Watch::new(key)),
+                None => self.by_route.entry(key.clone()).or_insert_with(|| Watch::new(key.is_one())),
             };
             watch.observe(at, &route.bounds, interval);
         }
     }
 
-    pub(crate) fn get(&self, key: &RouteKey) -> Option<&Watch> {
+    pub(crate) fn get(&self, key: &K) -> Option<&Watch> {
         self.by_route.get(key)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RouteKey, &Watch)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &Watch)> {
         self.by_route.iter()
     }
 
     /// What another agent needs to go on from here.
-    pub(crate) fn keep(&self) -> Vec<KeptWatch> {
+    pub(crate) fn keep(&self) -> Vec<KeptWatch<K>> {
         let mut kept: Vec<_> = self.by_route.iter().map(|(key, watch)| watch.keep(key)).collect();
         kept.sort_by(|a, b| a.key.cmp(&b.key));
         kept
@@ -169,7 +168,7 @@ impl Watches {
 
     /// Goes on from what was kept of the routes that there are. Detectors whose state is of another version or damaged
     /// learn anew; answers why, for one of them.
-    pub(crate) fn restore(kept: Vec<KeptWatch>, routes: &Routes) -> (Self, Option<StateError>) {
+    pub(crate) fn restore(kept: Vec<KeptWatch<K>>, routes: &Timed<K>) -> (Self, Option<StateError>) {
         let (mut watches, mut refused) = (Self::default(), None);
         for kept in kept {
             if routes.get(&kept.key).is_some() {
@@ -180,3 +179,6 @@ impl Watches {
         (watches, refused)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,9 @@ pub(crate) struct Process {
     pub(crate) open_fds: Option<u64>,
     /// The most file descriptors that it may open; absent where it has no limit or hides it.
     pub(crate) max_fds: Option<u64>,
+    /// Memory that its control group uses and cannot give back (the working set), and the group's limit, in bytes; absent
+    /// where it has none.
+    pub(crate) memory_of_group: Option<(u64, u64)>,
     /// Start, in seconds since the Unix epoch.
     pub(crate) start_time: f64,
 }

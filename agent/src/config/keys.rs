@@ -6,6 +6,7 @@ mod scrape;
 mod serve;
 mod store;
 mod tell;
+mod watch;
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -35,14 +36,15 @@ impl Key {
 }
 
 /// Every key, in the order in which `outrigger check` shows them.
-pub(crate) static KEYS: LazyLock<Vec<Key>> =
-    LazyLock::new(|| [scrape::KEYS, serve::KEYS, store::KEYS, profile::KEYS, tell::KEYS, otlp::KEYS].concat());
+pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    [scrape::KEYS, serve::KEYS, store::KEYS, watch::KEYS, profile::KEYS, tell::KEYS, otlp::KEYS].concat()
+});
 
 /// What no agent can work with, key by key. Text was checked value by value when it was read; what several keys say
 /// together, and what code wrote, was not.
 pub(crate) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut problems = Problems(Vec::new());
-    for check in [scrape::check, serve::check, store::check, profile::check, tell::check, otlp::check] {
+    for check in [scrape::check, serve::check, store::check, watch::check, profile::check, tell::check, otlp::check] {
         check(settings, &mut problems);
     }
     problems.0

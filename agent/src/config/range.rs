@@ -27,3 +27,7 @@ pub(crate) const PROFILE_SECONDS: RangeInclusive<Duration> = Duration::from_secs
 pub(crate) const PROFILE_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 pub(crate) const PROFILE_KEEP: RangeInclusive<usize> = 0..=10_000;
 pub(crate) const PROFILE_MAX_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 40;
+pub(crate) const DEPENDENCY_LIMIT: RangeInclusive<usize> = 1..=1000;
+pub(crate) const HORIZON: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(7 * 86_400);
+pub(crate) const SLO_SHARE: RangeInclusive<f64> = 0.5..=0.999_999;
+pub(crate) const SLO_LATENCY: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);

@@ -4,19 +4,25 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, Route, RouteKey, Routes};
+use super::{Baseline, Key, Route, Timed};
 
-/// What is kept of a target's routes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct KeptRoutes {
-    routes: Vec<KeptRoute>,
+/// What is kept of a target's routes, or dependencies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept<K> {
+    routes: Vec<KeptRoute<K>>,
     series: Vec<KeptSeries>,
+}
+
+impl<K> Default for Kept<K> {
+    fn default() -> Self {
+        Self { routes: Vec::new(), series: Vec::new() }
+    }
 }
 
 /// What is kept of a route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct KeptRoute {
-    key: RouteKey,
+struct KeptRoute<K> {
+    key: K,
     bounds: Vec<f64>,
     /// Pages since the last one that had it.
     absent_pages: u64,
@@ -35,11 +41,11 @@ struct KeptSeries {
 /// The most series whose place is kept. Others count from their first page after a restart.
 const MAX_SERIES: usize = 20_000;
 
-impl Routes {
+impl<K: Key> Timed<K> {
     /// What another agent needs to go on from here.
-    pub(crate) fn keep(&self) -> KeptRoutes {
+    pub(crate) fn keep(&self) -> Kept<K> {
         let absent = |page: u64| self.page.saturating_sub(page);
-        let route = |(key, route): (&RouteKey, &Route)| KeptRoute {
+        let route = |(key, route): (&K, &Route)| KeptRoute {
             key: key.clone(),
             bounds: route.bounds.clone(),
             absent_pages: absent(route.seen),
@@ -50,7 +56,7 @@ impl Routes {
             sum: baseline.sum.is_finite().then_some(baseline.sum),
             absent_pages: absent(baseline.page),
         };
-        let mut kept = KeptRoutes {
+        let mut kept = Kept {
             routes: self.routes.iter().map(route).collect(),
             series: self.baselines.iter().map(series).collect(),
         };
@@ -62,12 +68,12 @@ impl Routes {
     }
 
     /// Goes on from what was kept, with at most `limit` routes.
-    pub(crate) fn restore(limit: usize, kept: &KeptRoutes) -> Self {
+    pub(crate) fn restore(limit: usize, kept: &Kept<K>) -> Self {
         // A file can claim anything.
         let since = |absent_pages: u64| absent_pages.min(u32::MAX.into());
         let absent = kept.routes.iter().map(|route| since(route.absent_pages));
         let page = absent.chain(kept.series.iter().map(|series| since(series.absent_pages))).max().unwrap_or(0);
-        let route = |route: &KeptRoute| {
+        let route = |route: &KeptRoute<K>| {
             let kept =
                 Route { bounds: route.bounds.clone(), seen: page - since(route.absent_pages), ..Route::default() };
             (route.key.clone(), kept)

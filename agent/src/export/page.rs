@@ -12,10 +12,11 @@ use crate::export::otlp::Delivery;
 use crate::health::Reading;
 use crate::incident::Incident;
 use crate::profile::{Failure, Profiles, Purpose};
-use crate::state::State;
+use crate::state::{HOST, State};
 use crate::store::StoreHealth;
 use crate::target::Target;
 use crate::tell::{Channel, Reason, TellHealth};
+use crate::watch::{Fills, Subject};
 
 /// The page in a text format.
 pub(crate) fn encode(families: &[Family], format: Format) -> Result<String, EncodeError> {
@@ -107,17 +108,20 @@ impl Page {
             ("series_limit", dropped.series_limit),
             ("page_limit", dropped.page_limit),
             ("route_limit", dropped.route_limit),
+            ("dependency_limit", dropped.dependency_limit),
         ] {
             self.add(&agent::SAMPLES_DROPPED, &[labels[0], (label::REASON, reason)], count as f64);
         }
         self.add(&agent::ROUTES, &labels, target.routes.len() as f64);
         self.add(&agent::ROUTES_WARMING_UP, &labels, target.warming_up() as f64);
-        let open = state.incidents.open(name).is_some_and(Incident::is_firing);
+        self.add(&agent::DEPENDENCIES, &labels, target.signals.calls.len() as f64);
+        let open = state.incidents.any_firing(name);
         self.add(&agent::INCIDENT_OPEN, &labels, f64::from(u8::from(open)));
         self.add(&agent::INCIDENTS, &labels, health.incidents as f64);
         self.add(&agent::INCIDENT_FALSE_ALARMS, &labels, health.false_alarms as f64);
         if health.is_up() {
             self.routes(target);
+            self.signals(target);
         }
     }
 
@@ -144,6 +148,50 @@ impl Page {
                     self.add(&agent::ANOMALY_SCORE, &with(label::SIGNAL, signal.as_str()), verdict.score);
                 }
             }
+        }
+    }
+
+    /// What is watched beside the routes.
+    fn signals(&mut self, target: &Target) {
+        let name = target.address.label();
+        let base = (label::TARGET, name);
+        let mut scores = target.signals.scores();
+        scores.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        for (subject, signal, score) in scores {
+            let signal = (label::SIGNAL, signal.as_str());
+            if let Subject::Route(key) = &subject {
+                let (method, route) = (key.method.as_str(), key.route.as_str());
+                let route = [(label::HTTP_REQUEST_METHOD, method), (label::HTTP_ROUTE, route)];
+                self.add(&agent::ANOMALY_SCORE, &[base, route[0], route[1], signal], score);
+            } else {
+                self.add(&agent::ANOMALY_SCORE, &[base, (label::SUBJECT, &subject.to_string()), signal], score);
+            }
+        }
+        let mut budgets: Vec<_> = target.signals.budgets.iter().collect();
+        budgets.sort_by_key(|(route, objective, _)| (*route, *objective));
+        for (route, objective, budget) in budgets {
+            let objective = (label::OBJECTIVE, objective.as_str());
+            let mut labels = vec![base, objective];
+            if let Some(key) = route {
+                labels.push((label::HTTP_REQUEST_METHOD, &key.method));
+                labels.push((label::HTTP_ROUTE, &key.route));
+            }
+            self.add(&agent::SLO_BUDGET_REMAINING, &labels, budget.remaining());
+            for ((_, pace), window) in budget.paces().into_iter().zip(["5m", "1h", "6h", "3d"]) {
+                labels.push((label::WINDOW, window));
+                self.add(&agent::SLO_BURN_RATE, &labels, pace);
+                labels.pop();
+            }
+        }
+        self.fills(name, &target.signals.fills);
+    }
+
+    fn fills(&mut self, target: &str, fills: &Fills) {
+        for (subject, share, full_in) in fills.iter() {
+            let subject = subject.to_string();
+            let labels = [(label::TARGET, target), (label::SUBJECT, subject.as_str())];
+            self.add(&agent::SATURATION, &labels, share);
+            self.some(&agent::SATURATION_FULL_IN, &labels, full_in);
         }
     }
 
@@ -214,6 +262,7 @@ impl Page {
     }
 
     fn host(&mut self, state: &State) {
+        self.fills(HOST, &state.host_signals.fills);
         let Some(host) = &state.host else { return };
         self.some(&system::CPU_UTILIZATION, &[], host.cpu_utilization);
         let (used, limit) = (host.memory_used as f64, host.memory_limit as f64);

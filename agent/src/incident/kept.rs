@@ -2,8 +2,10 @@
 
 use std::time::SystemTime;
 
+use super::moved::Moved;
 use super::record::{End, How};
-use super::{Incident, IncidentSettings, Incidents, Mark};
+use super::{Incident, IncidentSettings, Incidents, Mark, Scope};
+use crate::watch::Role;
 
 impl Incidents {
     /// Takes up what an earlier agent kept. An incident that it left open goes on, unless `is_watched` does not know its
@@ -17,8 +19,8 @@ impl Incidents {
         kept.sort_by(|a, b| (b.detected_at, &b.id).cmp(&(a.detected_at, &a.id)));
         let mut incidents = Self { settings: settings.clone(), ..Self::default() };
         for mut incident in kept {
-            // Only the newest of a target can be open; another one would stay so for ever.
-            let is_first = incidents.newest(&incident.target).is_none();
+            // Only the newest of a target and scope can be open; another one would stay so for ever.
+            let is_first = !incidents.list.iter().any(|newer| newer.is_of(&incident.target, &incident.scope));
             if incident.resolved_at.is_none() && !(is_first && is_watched(&incident.target)) {
                 incident.close(at);
             }
@@ -43,11 +45,14 @@ impl Incidents {
         self.forget(at);
     }
 
-    /// Closes the open incident of a target that is not watched any more. True if there was one.
+    /// Closes the open incidents of a target that is not watched any more. True if there were any.
     pub(crate) fn close(&mut self, target: &str, at: SystemTime) -> bool {
-        let Some(incident) = self.open_mut(target) else { return false };
-        incident.close(at);
-        true
+        let mut any = false;
+        for incident in self.list.iter_mut().filter(|incident| incident.target == target && incident.is_open()) {
+            incident.close(at);
+            any = true;
+        }
+        any
     }
 
     /// The incident with this id.
@@ -147,8 +152,24 @@ impl Incident {
         for route in &mut self.routes {
             route.ended.get_or_insert(End { how: How::Unwatched, at, idle_since: None });
         }
+        self.moved.iter_mut().for_each(|moved| _ = moved.ended_at.get_or_insert(at));
         self.end(at);
         self.unsaved = true;
+    }
+
+    pub(super) fn is_of(&self, target: &str, scope: &Scope) -> bool {
+        self.target == target && self.scope == *scope
+    }
+
+    /// Whether anything that keeps it open goes on.
+    pub(super) fn lasts(&self) -> bool {
+        self.routes.iter().any(|route| route.ended.is_none()) || self.moved.iter().any(Moved::lasts)
+    }
+
+    /// Notes when it began, by what opened it.
+    pub(super) fn date(&mut self, at: SystemTime) {
+        let moved = self.moved.iter().filter(|moved| moved.role != Role::Supports).map(|moved| moved.started_at);
+        self.started_at = self.routes.iter().map(|route| route.started_at).chain(moved).min().unwrap_or(at);
     }
 
     pub(super) fn end(&mut self, at: SystemTime) {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::record::Incident;
-use crate::watch::Signal;
+use crate::watch::{Role, Signal, Subject};
 
 /// From this share of affected requests on, an incident is critical.
 const CRITICAL_SHARE: f64 = 0.2;
@@ -16,19 +16,23 @@ pub(crate) struct Opening {
     /// What the service calls itself, if it does.
     #[serde(default)]
     pub(crate) service: Option<String>,
+    /// Empty if the suspect is no route.
     pub(crate) method: String,
     pub(crate) route: String,
+    /// The suspect, if it is no route.
+    #[serde(default)]
+    pub(crate) subject: Option<String>,
     pub(crate) signal: Signal,
     pub(crate) severity: Severity,
 }
 
-/// How grave an incident is, by its suspect: the route that cost its callers most time.
+/// How grave an incident is, by its suspect: the route that cost its callers most time, or what moved if no route did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Less than a fifth of the suspect's requests were affected.
+    /// Less than a fifth of the suspect's requests were affected; or it can wait for days, as a slow leak can.
     Warning,
-    /// A fifth of them or more.
+    /// A fifth of them or more; or it cannot wait, as a full pool cannot.
     Critical,
 }
 
@@ -71,9 +75,15 @@ impl Incident {
         self.resolved_at.into_iter().chain(marked_at).min()
     }
 
-    /// Every route that is anomalous, or was, with its signal.
+    /// Every route that is anomalous, or was, with its signal; and what else opened the incident, where it is no route with an
+    /// empty one.
     pub(crate) fn affected(&self) -> impl Iterator<Item = (&str, Signal)> {
-        self.routes.iter().map(|route| (route.key.route.as_str(), route.signal))
+        let moved = self.moved.iter().filter(|moved| moved.role != Role::Supports);
+        let moved = moved.map(|moved| match &moved.subject {
+            Subject::Route(key) => (key.route.as_str(), moved.signal),
+            _ => ("", moved.signal),
+        });
+        self.routes.iter().map(|route| (route.key.route.as_str(), route.signal)).chain(moved)
     }
 
     /// The likeliest cause in one word.
@@ -84,26 +94,52 @@ impl Incident {
 
     /// The suspect as it stands now.
     pub(crate) fn opening(&self) -> Opening {
-        let suspect = self.routes.first();
-        let total = suspect.map(|route| route.total()).unwrap_or_default();
+        let Some(suspect) = self.routes.first() else { return self.opening_of_moved() };
+        let total = suspect.total();
         let is_critical = total.affected as f64 >= CRITICAL_SHARE * total.requests as f64;
+        let by_requests = if is_critical { Severity::Critical } else { Severity::Warning };
         Opening {
             service: None,
-            method: suspect.map(|route| route.key.method.clone()).unwrap_or_default(),
-            route: suspect.map(|route| route.key.route.clone()).unwrap_or_default(),
-            signal: suspect.map_or(Signal::Latency, |route| route.signal),
-            severity: if is_critical { Severity::Critical } else { Severity::Warning },
+            method: suspect.key.method.clone(),
+            route: suspect.key.route.clone(),
+            subject: None,
+            signal: suspect.signal,
+            severity: by_requests.max(self.severity_of_moved()),
         }
+    }
+
+    fn opening_of_moved(&self) -> Opening {
+        let suspect = self.moved.first();
+        let key = suspect.and_then(|moved| match &moved.subject {
+            Subject::Route(key) => Some(key.clone()),
+            _ => None,
+        });
+        Opening {
+            service: None,
+            subject: suspect.filter(|_| key.is_none()).map(|moved| moved.subject.to_string()),
+            method: key.as_ref().map(|key| key.method.clone()).unwrap_or_default(),
+            route: key.map(|key| key.route).unwrap_or_default(),
+            signal: suspect.map_or(Signal::Latency, |moved| moved.signal),
+            severity: self.severity_of_moved(),
+        }
+    }
+
+    fn severity_of_moved(&self) -> Severity {
+        let opening = self.moved.iter().filter(|moved| moved.role != Role::Supports);
+        opening.map(|moved| moved.severity).max().unwrap_or(Severity::Warning)
     }
 
     /// What a reader would notice: the suspect, how many routes are affected, the likeliest cause, the function that grew,
     /// and whether the target answers. It is compared and never shown.
     pub(crate) fn face(&self) -> String {
-        let Opening { method, route, signal, .. } = self.opening();
+        let Opening { method, route, subject, signal, .. } = self.opening();
         let silent = if self.silent_since.is_some() { ", silent" } else { "" };
         let cause = self.causes.first().map(|cause| (cause.cause, &cause.subject));
         let culprit = self.profile.as_ref().and_then(|note| note.culprit()).map(|function| &function.name);
         let culprit = culprit.map_or(String::new(), |name| format!(", {name}"));
-        format!("{method} {route} {}, {} routes, {cause:?}{culprit}{silent}", signal.as_str(), self.routes.len())
+        let subject = subject.unwrap_or_default();
+        let (signal, routes) = (signal.as_str(), self.routes.len());
+        let moved = self.moved.iter().filter(|moved| moved.role != Role::Supports).count();
+        format!("{method} {route}{subject} {signal}, {routes} routes, {moved} more, {cause:?}{culprit}{silent}")
     }
 }

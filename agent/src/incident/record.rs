@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 use outrigger_detect::{Ending, Phase, Quantiles, Shift, Verdict};
 use serde::{Deserialize, Serialize};
 
+use super::moved::Moved;
 use super::{Cause, Finding, Trouble};
 use crate::derive::RouteKey;
 use crate::profile::Note;
 use crate::tell::Told;
 use crate::time;
-use crate::watch::Signal;
+use crate::watch::{Sign, Signal, Spent, Subject};
 
 /// What a failed request weighs beside a slow one, in seconds: its caller has to come again.
 const FAILURE_SECONDS: f64 = 1.0;
@@ -30,6 +31,15 @@ pub(crate) struct Incident {
     #[serde(with = "time::maybe", default)]
     pub(super) silent_since: Option<SystemTime>,
     pub(super) routes: Vec<Affected>,
+    /// What else moved, what opened it first.
+    #[serde(default)]
+    pub(super) moved: Vec<Moved>,
+    /// What it is about.
+    #[serde(default)]
+    pub(super) scope: Scope,
+    /// What it spent of the service's error budgets so far.
+    #[serde(default)]
+    pub(super) spent: Vec<Spent>,
     /// How often its state changed: 1 once it is open, one more with each end and each new beginning; a false alarm's mark
     /// is an end too. With the id it names what is to be told, across restarts.
     #[serde(default)]
@@ -48,6 +58,43 @@ pub(crate) struct Incident {
     /// Something changed since it was last written to disk.
     #[serde(skip)]
     pub(crate) unsaved: bool,
+}
+
+/// What an incident is about. Of each scope at most one is open on a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Scope {
+    /// Requests that are slow, fail or stay away.
+    #[default]
+    Requests,
+    /// Error budgets that are spent too fast.
+    Budget,
+    /// A resource that runs full.
+    Resource(Subject),
+}
+
+impl Scope {
+    /// The scope of a sign's own incident.
+    pub(super) fn of(sign: &Sign) -> Self {
+        match sign.signal {
+            Signal::Burn => Self::Budget,
+            Signal::Saturation => Self::Resource(sign.subject.clone()),
+            Signal::Latency | Signal::Errors | Signal::Traffic | Signal::Level => Self::Requests,
+        }
+    }
+
+    /// An incident that was resolved no longer ago than this is opened again by the same trouble.
+    pub(super) fn reopens_within(&self) -> Duration {
+        if *self == Self::Requests { super::REOPEN_WITHIN } else { Duration::from_secs(3600) }
+    }
+
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Budget => "budget",
+            Self::Resource(_) => "resource",
+        }
+    }
 }
 
 /// What a person said of an incident.
@@ -178,6 +225,9 @@ impl Incident {
 
     /// Requests that were slower or failed beyond the usual. One that was both counts once.
     pub(super) fn requests_affected(&self) -> u64 {
+        if self.routes.is_empty() {
+            return self.moved.first().map_or(0, |moved| moved.toll.affected);
+        }
         let of = |route: &Affected| route.total().affected;
         let same = |a: &Affected, b: &Affected| a.key == b.key;
         self.routes

@@ -3,24 +3,32 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use super::moved::Moved;
 use super::record::{Affected, How, Incident};
 use crate::time::writable;
-use crate::watch::Signal;
+use crate::watch::{Role, Signal, Spent};
 
 /// The most routes that a summary names beside the suspect.
 const NAMED_ROUTES: usize = 4;
+/// A smaller share of an error budget is not worth a sentence.
+const LEAST_SPENT: f64 = 0.01;
+/// The most that it tells of what moved beside them.
+const NAMED_SIGNS: usize = 3;
 
 impl Incident {
     /// The incident in words.
     pub(crate) fn summary(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        if let Some((suspect, others)) = self.routes.split_first() {
-            let _ = write!(text, "{} since {}", suspect.title(), clock(suspect.started_at));
-            let _ = write!(text, ": {}.", suspect.words);
+        let mut titles: Vec<_> = self.routes.iter().map(Affected::title).collect();
+        let opened = self.moved.iter().filter(|moved| moved.role != Role::Supports);
+        titles.extend(opened.map(Moved::title));
+        let suspect = self.routes.first().map(|route| (route.started_at, &route.words));
+        let suspect = suspect.or_else(|| self.moved.first().map(|moved| (moved.started_at, &moved.words)));
+        if let Some(((since, words), (title, others))) = suspect.zip(titles.split_first()) {
+            let _ = write!(text, "{title} since {}: {words}.", clock(since));
             if !others.is_empty() {
-                let names: Vec<_> = others.iter().take(NAMED_ROUTES).map(Affected::title).collect();
-                let _ = write!(text, " Also: {}", names.join(", "));
+                let _ = write!(text, " Also: {}", others.get(..NAMED_ROUTES).unwrap_or(others).join(", "));
                 match others.len().saturating_sub(NAMED_ROUTES) {
                     0 => text.push('.'),
                     more => {
@@ -29,14 +37,24 @@ impl Incident {
                 }
             }
         }
+        let beside: Vec<_> = self.moved.iter().filter(|moved| moved.role == Role::Supports).take(NAMED_SIGNS).collect();
+        for moved in beside {
+            let _ = write!(text, " Meanwhile {}: {}.", moved.title(), moved.words);
+        }
         match self.causes.first() {
             Some(cause) => {
                 let _ = write!(text, " {}", cause.sentence());
             }
+            None if self.routes.is_empty() => {}
             None => text.push_str(" Cause unknown."),
         }
         if let Some(function) = self.profile.as_ref().and_then(|note| note.culprit()) {
             let _ = write!(text, " In the CPU profile, {}.", function.words());
+        }
+        let spent = |spent: &&Spent| spent.share >= LEAST_SPENT;
+        if let Some(most) = self.spent.iter().filter(spent).max_by(|a, b| a.share.total_cmp(&b.share)) {
+            let (share, objective) = (most.share * 100.0, most.objective.as_str());
+            let _ = write!(text, " It spent {share:.1} % of 30 days' error budget ({objective}).");
         }
         let unrecovered = || self.routes.iter().filter_map(|route| Some((route, route.unrecovered()?)));
         for (route, end) in unrecovered().take(NAMED_ROUTES) {
@@ -67,11 +85,8 @@ impl Affected {
     }
 
     fn title(&self) -> String {
-        let what = match self.signal {
-            Signal::Latency => "slower than usual",
-            Signal::Errors => "failing more than usual",
-        };
-        format!("{} {} {what}", self.key.method, self.key.route)
+        let what = if self.signal == Signal::Errors { "failing more than usual" } else { "slower than usual" };
+        format!("{} {what}", self.key)
     }
 }
 

@@ -49,7 +49,7 @@ impl Story {
             .zip(&keys)
             .map(|((_, signal, verdict), key)| Finding { key, signal: *signal, verdict })
             .collect();
-        self.incidents.update(TARGET, self.now, &findings)
+        self.incidents.update(TARGET, self.now, &findings, &[])
     }
 
     fn json(&self) -> serde_json::Value {
@@ -213,11 +213,11 @@ fn history_is_bounded_and_never_forgets_what_is_open() {
     let at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let (route, bad) = (key("/a"), slow(10, 4, 1.0));
     let finding = |verdict| [Finding { key: &route, signal: Signal::Latency, verdict }];
-    incidents.update("open", at, &finding(&bad));
+    incidents.update("open", at, &finding(&bad), &[]);
     for number in 0..40 {
         let target = format!("t{number}");
-        incidents.update(&target, at, &finding(&bad));
-        incidents.update(&target, at, &finding(&CALM));
+        incidents.update(&target, at, &finding(&bad), &[]);
+        incidents.update(&target, at, &finding(&CALM), &[]);
     }
     assert_eq!(incidents.list.len(), 20);
     assert_eq!(incidents.take_dropped().len(), 21);

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::Cause;
-use super::Incidents;
+use super::moved::Moved;
 use super::record::{Affected, How, Incident, Level};
+use super::{Incidents, Severity};
 use crate::profile::NoteView;
 use crate::time::Time;
-use crate::watch::Signal;
+use crate::watch::{Role, Signal, Spent, Subject};
 
 /// `GET /api/v1/incidents`.
 #[derive(Clone, Debug, Serialize)]
@@ -36,7 +37,13 @@ pub(crate) struct IncidentView {
     resolved_at: Option<Time>,
     pub(crate) requests_affected: u64,
     pub(crate) summary: String,
+    /// `requests`, `budget` or `resource`.
+    pub(crate) scope: &'static str,
     pub(crate) routes: Vec<RouteView>,
+    /// What moved beside the routes, what opened the incident first.
+    pub(crate) moved: Vec<MovedView>,
+    /// What it spent of the service's error budgets.
+    pub(crate) error_budget: Vec<Spent>,
     /// What may be the cause, the likeliest first; empty while it is unknown.
     pub(crate) causes: Vec<CauseView>,
     pub(crate) mark: Option<MarkView>,
@@ -61,6 +68,26 @@ pub(crate) struct RouteView {
     requests: u64,
     requests_affected: u64,
     summary: String,
+}
+
+/// Something beside the routes as the API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct MovedView {
+    /// Its `kind` is `service`, `route`, `dependency` or `resource`.
+    pub(crate) subject: Subject,
+    signal: Signal,
+    /// `opens`, `apart`, or `supports` what others opened.
+    role: Role,
+    severity: Severity,
+    state: &'static str,
+    started_at: Time,
+    ended_at: Option<Time>,
+    score: f64,
+    before: Option<f64>,
+    during: Option<f64>,
+    requests: u64,
+    requests_affected: u64,
+    pub(crate) summary: String,
 }
 
 /// A cause as the API shows it.
@@ -93,7 +120,10 @@ impl Incident {
             resolved_at: self.resolved_at.map(Time),
             requests_affected: self.requests_affected(),
             summary: self.summary(),
+            scope: self.scope.as_str(),
             routes: self.routes.iter().map(Affected::view).collect(),
+            moved: self.moved.iter().map(Moved::view).collect(),
+            error_budget: self.spent.clone(),
             causes: self
                 .causes
                 .iter()
@@ -105,6 +135,26 @@ impl Incident {
                 note: mark.note.clone(),
                 at: Time(mark.at),
             }),
+        }
+    }
+}
+
+impl Moved {
+    fn view(&self) -> MovedView {
+        MovedView {
+            subject: self.subject.clone(),
+            signal: self.signal,
+            role: self.role,
+            severity: self.severity,
+            state: if self.ended_at.is_none() { "anomalous" } else { "recovered" },
+            started_at: Time(self.started_at),
+            ended_at: self.ended_at.map(Time),
+            score: self.score,
+            before: self.before,
+            during: self.during,
+            requests: self.toll.requests,
+            requests_affected: self.toll.affected,
+            summary: format!("{}: {}", self.title(), self.words),
         }
     }
 }

@@ -164,7 +164,7 @@ impl Owner {
             Done::Host { collector, reading, took } => {
                 self.host = Some(collector);
                 note("host", &mut self.state.host_reading, took, reading.as_ref().err());
-                self.state.host = reading.ok();
+                self.state.absorb_host(reading.ok(), SystemTime::now());
             }
             Done::Processes { reloads, .. } if reloads != self.reloads => {
                 // It read the processes of targets that were replaced meanwhile.

@@ -72,6 +72,7 @@ pub(super) fn labels(incident: &Incident) -> Labels {
         (label::SIGNAL, opening.signal.as_str().to_owned()),
         ("severity", opening.severity.as_str().to_owned()),
     ]);
+    labels.extend(opening.subject.map(|subject| (label::SUBJECT, subject)));
     labels.extend(opening.service.map(|service| (label::SERVICE_NAME, service)));
     labels
 }

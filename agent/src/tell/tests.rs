@@ -84,7 +84,7 @@ impl World {
             .enumerate()
             .map(|(index, key)| Finding { key, signal: Signal::Latency, verdict: verdict(index) })
             .collect();
-        self.incidents.update(TARGET, self.now, &findings);
+        self.incidents.update(TARGET, self.now, &findings, &[]);
         let service = self.service.clone();
         self.teller.prepare(&mut self.incidents, self.now, |_| service.clone());
     }
@@ -367,7 +367,7 @@ fn a_service_is_called_what_it_calls_itself() {
         let mut target = crate::target::Target::new(TARGET.parse().unwrap(), &settings);
         let bytes = format!("# TYPE target_info gauge\n{page}").into_bytes();
         let page = Ok(Page { bytes, format: Format::Text, cut_samples: 0 });
-        target.absorb(&Scrape { started: Instant::now(), at: SystemTime::now(), took: Duration::ZERO, page });
+        target.absorb(&Scrape { started: Instant::now(), at: SystemTime::now(), took: Duration::ZERO, page }, None);
         assert_eq!(target.service().as_deref(), name);
     }
 }

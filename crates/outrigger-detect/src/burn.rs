@@ -249,6 +249,19 @@ impl BurnRate {
         RULES.iter().find_map(|rule| self.judge(rule, at, at - since))
     }
 
+    /// The paces over the last five minutes, hour, six hours and three days, each with the length of its window in seconds;
+    /// 0 where there were no requests. As in [`Burn::pace`], the time before the first observation counts as good.
+    #[must_use]
+    pub fn paces(&self) -> [(f64, f64); 4] {
+        let spans = [(0, 5), (0, 60), (1, 72), (2, 72)].map(|(ring, buckets)| Span { ring, buckets });
+        let (at, since) = (self.memory.at.unwrap_or(0.0), self.memory.since.unwrap_or(0.0));
+        spans.map(|span| {
+            let covered = ((at - since + RINGS[0].0) / span.seconds()).min(1.0);
+            let pace = self.memory.counts(&span, at).share() / self.settings.budget.max(LEAST_BUDGET) * covered;
+            (span.seconds(), if pace.is_finite() { pace } else { 0.0 })
+        })
+    }
+
     fn judge(&self, rule: &Rule, at: f64, age: f64) -> Option<Burn> {
         let BurnSettings { budget, min_bad } = self.settings;
         if budget.is_nan() || budget <= 0.0 {

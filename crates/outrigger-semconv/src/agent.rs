@@ -4,6 +4,7 @@ use crate::{Emitter::Agent, Emitter::Both, Kind, Metric, Unit, buckets, label, m
 
 const ROUTE: &[&str] = &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE];
 const TARGET: &[&str] = &[label::TARGET];
+const RESOURCE: &[&str] = &[label::TARGET, label::SUBJECT];
 
 /// The agent's release, always 1.
 pub const BUILD_INFO: Metric = metric(
@@ -159,15 +160,70 @@ pub const ROUTE_LATENCY: Metric = metric(
     "Latency quantiles of the route (p50, p95, p99), interpolated in its buckets over the agent's short window.",
 );
 
-/// How far a route is from its normal.
+/// How far a route is from its normal; or what has no route: the service, a dependency, a figure, which `subject` names.
 pub const ANOMALY_SCORE: Metric = metric(
     "outrigger.anomaly.score",
     "outrigger_anomaly_score",
     Kind::Gauge,
     Unit::One,
-    &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE, label::SIGNAL],
+    &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE, label::SUBJECT, label::SIGNAL],
     Agent,
-    "Deviation of the route from its own baseline in robust standard deviations; absent during warm-up.",
+    "Deviation of a route, or of another subject, from its own baseline, in standard deviations (signal=level: log of its rarity); absent during warm-up.",
+);
+
+/// Dependencies that the detector watches.
+pub const DEPENDENCIES: Metric = metric(
+    "outrigger.dependencies",
+    "outrigger_dependencies",
+    Kind::Gauge,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Dependencies of the target that the agent watches: servers, database operations, caches.",
+);
+
+/// How fast an error budget is spent.
+pub const SLO_BURN_RATE: Metric = metric(
+    "outrigger.slo.burn_rate",
+    "outrigger_slo_burn_rate",
+    Kind::Gauge,
+    Unit::One,
+    &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE, label::OBJECTIVE, label::WINDOW],
+    Agent,
+    "Pace at which the error budget is spent: at 1 it lasts 30 days. Without a route: of the service as a whole.",
+);
+
+/// How much of an error budget is left.
+pub const SLO_BUDGET_REMAINING: Metric = metric(
+    "outrigger.slo.budget_remaining",
+    "outrigger_slo_budget_remaining_ratio",
+    Kind::Gauge,
+    Unit::Ratio,
+    &[label::TARGET, label::HTTP_REQUEST_METHOD, label::HTTP_ROUTE, label::OBJECTIVE],
+    Agent,
+    "Share of the error budget of 30 days that is left, negative when more is spent; time not seen counts as good.",
+);
+
+/// How full a resource is.
+pub const SATURATION: Metric = metric(
+    "outrigger.saturation",
+    "outrigger_saturation_ratio",
+    Kind::Gauge,
+    Unit::Ratio,
+    RESOURCE,
+    Agent,
+    "Share of its limit that is in use, by resource: pool, descriptors, memory, disk.",
+);
+
+/// When a resource will be full.
+pub const SATURATION_FULL_IN: Metric = metric(
+    "outrigger.saturation.full_in",
+    "outrigger_saturation_full_in_seconds",
+    Kind::Gauge,
+    Unit::Seconds,
+    RESOURCE,
+    Agent,
+    "Time until the resource is full if it goes on as it did; absent unless that is foreseen.",
 );
 
 /// Routes whose baseline is still being learnt.
@@ -443,6 +499,11 @@ pub const ALL: &[Metric] = &[
     ROUTE_ERROR,
     ROUTE_LATENCY,
     ANOMALY_SCORE,
+    DEPENDENCIES,
+    SLO_BURN_RATE,
+    SLO_BUDGET_REMAINING,
+    SATURATION,
+    SATURATION_FULL_IN,
     ROUTES_WARMING_UP,
     ROUTES,
     INCIDENT_OPEN,

@@ -107,8 +107,15 @@ pub const OUTCOME: &str = "outcome";
 pub const COLLECTOR: &str = "collector";
 /// A release, as `1.2.3`.
 pub const VERSION: &str = "version";
-/// What an incident or a verdict is about: `latency` or `errors`.
+/// What an incident or a verdict is about: `latency`, `errors`, `traffic`, `burn`, `saturation` or `level`.
 pub const SIGNAL: &str = "signal";
+/// What a verdict is about if it is no route: `the service`, a dependency such as `postgresql SELECT orders`, a resource such
+/// as `pool shop`.
+pub const SUBJECT: &str = "subject";
+/// What a service promises of its requests: `availability` or `latency`.
+pub const OBJECTIVE: &str = "objective";
+/// How far back a figure looks: `5m`, `1h`, `6h` or `3d`.
+pub const WINDOW: &str = "window";
 /// Who is told of incidents: `alertmanager`, `webhook`, `slack`.
 pub const DESTINATION: &str = "destination";
 /// A reason out of a closed set that the metric's help names.
@@ -169,6 +176,9 @@ pub const ALL: &[&str] = &[
     COLLECTOR,
     VERSION,
     SIGNAL,
+    SUBJECT,
+    OBJECTIVE,
+    WINDOW,
     DESTINATION,
     REASON,
     SERVICE_NAME,

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use super::Process;
@@ -52,9 +53,36 @@ pub(super) fn read(pid: u32) -> Result<(u64, Process), String> {
         threads: stat.threads,
         open_fds: fs::read_dir(format!("/proc/{pid}/fd")).ok().map(|entries| entries.count() as u64),
         max_fds: file("limits").ok().and_then(|limits| max_fds(&limits)),
+        memory_of_group: file("cgroup").ok().and_then(|groups| memory_of_group(&groups, Path::new(CGROUPS))),
         start_time: boot + seconds(stat.start_ticks),
     };
     Ok((stat.start_ticks, process))
+}
+
+/// Where control groups of version 2 are mounted.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Working set and limit of the group that `/proc/PID/cgroup` names: usage without the pages that the kernel can drop at
+/// once, as kubelet counts it. The nearest group upwards with a limit counts.
+fn memory_of_group(groups: &str, mount: &Path) -> Option<(u64, u64)> {
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    // Another namespace's path leads out of this one's mount.
+    if path.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let mut group = mount.join(path);
+    while group.starts_with(mount) {
+        let number = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+        if let Some(limit) = number("memory.max") {
+            let stat = fs::read_to_string(group.join("memory.stat")).ok()?;
+            let inactive = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
+            return Some((number("memory.current")?.saturating_sub(inactive.unwrap_or(0)), limit));
+        }
+        if !group.pop() {
+            return None;
+        }
+    }
+    None
 }
 
 /// Clock ticks per second. Its user-space value is 100 on every Linux that Rust knows, whatever the kernel's own rate.

@@ -129,3 +129,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn paces_tell_each_window_and_what_was_not_seen_is_good() {
+    let mut burn = BurnRate::new(BurnSettings::default());
+    assert_eq!(burn.paces(), [(300.0, 0.0), (3600.0, 0.0), (21_600.0, 0.0), (259_200.0, 0.0)]);
+    for minute in 0..120 {
+        // The last ten minutes are bad for one request in a hundred.
+        burn.observe(f64::from(minute) * 60.0, u64::from(minute >= 110), 100);
+    }
+    let [five, hour, six, three_days] = burn.paces().map(|(_, pace)| pace);
+    assert!((five - 10.0).abs() < 1e-9, "{five}");
+    assert!((hour - 10.0 / 6.0).abs() < 1e-9, "{hour}");
+    assert!(six > 0.0 && six < hour && three_days > 0.0 && three_days < six, "{six} {three_days}");
+}
