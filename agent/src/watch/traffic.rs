@@ -24,7 +24,7 @@ const BUSY_SECONDS: f64 = 300.0;
 /// After a restart callers come back one by one.
 const GRACE_SECONDS: f64 = 120.0;
 /// What falls below this share of a rate of at least so many requests per second has fallen silent.
-const SILENT_SHARE: f64 = 0.05;
+const SILENT_SHARE: f64 = 0.01;
 const SILENT_FROM: f64 = 1.0;
 
 /// The traffic of one target.
