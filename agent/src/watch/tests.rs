@@ -208,7 +208,7 @@ impl Service {
             .incidents
             .iter()
             .map(|incident| serde_json::from_str(&serde_json::to_string(incident).unwrap()).unwrap());
-        Memory { snapshot: Some(snapshot), incidents: incidents.collect() }
+        Memory { snapshot: Some(snapshot), incidents: incidents.collect(), ..Memory::default() }
     }
 
     fn restart_agent(&mut self) {
@@ -442,7 +442,19 @@ fn a_state_of_an_earlier_release_is_still_read() {
     json["targets"][0].as_object_mut().unwrap().remove("signals");
     let snapshot: Snapshot = serde_json::from_value(json).unwrap();
     let mut state = State::new(&Settings::default());
-    let memory = Memory { snapshot: Some(snapshot), incidents: Vec::new() };
+    let memory = Memory { snapshot: Some(snapshot), incidents: Vec::new(), ..Memory::default() };
     assert_eq!(state.restore(&Settings::default(), memory, service.now()), None);
     assert_eq!(state.targets[0].routes.len(), 2);
+}
+
+#[test]
+fn the_settings_in_the_documentation_are_the_defaults() {
+    let docs = include_str!("../../../docs/signals.md");
+    let toml = docs.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let read = Settings::from_toml(toml).unwrap();
+    assert_eq!((read.watch, read.slo), (Settings::default().watch, Settings::default().slo));
+    let wrong = Settings::from_toml("[slo]\navailability = 99.9").unwrap_err().to_string();
+    assert!(wrong.starts_with("config:2: slo.availability: 99.9 is out of range; choose 0.5 to "), "{wrong}");
+    let wrong = Settings::from_toml("watch.trafic = false").unwrap_err().to_string();
+    assert!(wrong.contains("did you mean `watch.traffic`?"), "{wrong}");
 }
