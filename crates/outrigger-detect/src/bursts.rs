@@ -145,6 +145,14 @@ impl Tracker {
             let count = |tail: usize| f64::from(block.tails.get(tail).copied().unwrap_or(0));
             (count(0), count(tail))
         };
+        let threshold = |requests: f64| (BAD_SHARE * requests).max(BAD_REQUESTS);
+        let is_suspect = |block: &Block<'_>| {
+            let (requests, above) = counts(block);
+            above - requests * usual >= threshold(requests)
+        };
+        if !blocks.iter().any(is_suspect) {
+            return (None, false);
+        }
         let mut shares = blocks.each_ref().map(|block| {
             let (requests, above) = counts(block);
             above / requests.max(1.0)
@@ -165,7 +173,7 @@ impl Tracker {
             seconds += block.seconds;
             calm += block.seconds;
             let mut score = 0.0;
-            if excess >= (BAD_SHARE * n).max(BAD_REQUESTS) {
+            if excess >= threshold(n) {
                 let noise = 1.0 + (self.noise.factor(0, tail, n, level) - 1.0) * BLOCK_NOISE;
                 score = excess / (n * level * (1.0 - level) * noise + 0.5).sqrt();
             }
