@@ -21,6 +21,9 @@ const SHORT_EVENNESS: f64 = 0.6;
 const SHORT_SECONDS: f64 = 30.0;
 /// A short window needs so many times the score: there are more of them.
 const SHORT_SCORE: f64 = 1.2;
+/// Where most requests are faster than usual, a sway has the share above a bound expected to fall; so much of an excess must
+/// be over the share that is usual, all the same.
+const OWN_PART: f64 = 0.7;
 /// A bound that more of the usual requests exceed is not judged: where it matters, it shows at the next one.
 const MOST_USUAL: f64 = 0.6;
 /// What a window that may be the beginning of an anomaly says about noise counts this much.
@@ -165,6 +168,7 @@ impl Tracker {
                 && squared >= short * short * rules.min_score * rules.min_score
                 && excess >= rules.min_excess
                 && excess / requests >= self.required_share(rules).max(rules.min_share_seconds / window.seconds)
+                && during - *share >= OWN_PART * (excess / requests)
                 && self.lasts(window.blocks, tail, expected, excess / requests, rules.pace.persistence_seconds)
                 && matters(&self.baseline, tails, tail, self.youth(rules));
             if passes {
