@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::Args;
 use http::Uri;
 
-use crate::config::Settings;
+use crate::config::{ConfigFile, Loaded, Settings, Sources};
 use crate::picture::incident::length;
 use crate::replay::files::Files;
 use crate::replay::gallery::Gallery;
 use crate::replay::naming::Naming;
-use crate::replay::player::Player;
+use crate::replay::player::{Episode, Player};
 use crate::replay::prometheus::{Query, Source};
 use crate::replay::recording::{self, Taken};
 use crate::replay::report::{self, Found, Summary};
@@ -32,6 +32,7 @@ Examples:
   outrigger replay --prometheus http://127.0.0.1:9090 --start -6h --match 'job=\"shop\"' --out pictures
   outrigger replay --prometheus http://127.0.0.1:9090 --start 2026-11-20T00:00:00Z --end 2026-11-21T00:00:00Z \\
       --metric http_request_duration_seconds --route-label handler --save day.pages.gz
+  outrigger replay shop.pages.gz --config outrigger.toml      with the limits and objectives that are meant to be used
   outrigger replay faults.pages --truth truth.jsonl --json";
 
 #[derive(Args)]
@@ -72,6 +73,9 @@ pub(super) struct Replay {
     /// The label that has the status [default: the first of http_response_status_code, status, code, ...]
     #[arg(long, value_name = "LABEL")]
     status_label: Option<String>,
+    /// Judge with the settings in this file, as an agent would that has it [default: the defaults]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Put pictures into this folder: index.html, and a page for each incident
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -98,6 +102,7 @@ pub(super) fn main(args: &Replay) -> ExitCode {
 
 fn run(args: &Replay) -> Result<(), String> {
     let naming = args.naming()?;
+    let settings = args.config.as_deref().map(read_settings).transpose()?.unwrap_or_default();
     let faults = args.truth.as_deref().map(read_truth).transpose()?;
     let mut gallery = args
         .out
@@ -108,17 +113,17 @@ fn run(args: &Replay) -> Result<(), String> {
     // What Prometheus gives has its names already.
     let translated = args.prometheus.is_none() && naming.is_needed();
 
-    let mut screen = Screen::new(args.json);
-    let mut player = Player::new(&Settings::default());
+    let mut screen = Screen::new();
+    let mut player = Player::new(&settings);
     let mut found = Vec::new();
-    let mut keep = |episode, screen: &mut Screen| {
+    let mut keep = |episode: Episode| {
         let page = match &mut gallery {
             Some(gallery) => gallery.add(&episode).map_err(|error| format!("a picture cannot be written: {error}"))?,
             None => None,
         };
-        let one = Found::new(episode, page);
-        screen.print(&one);
-        found.push(one);
+        // It may have been over before, and have flared up again.
+        found.retain(|other: &Found| other.told.id != episode.told.id);
+        found.push(Found::new(episode, page));
         Ok::<(), String>(())
     };
     let began = Instant::now();
@@ -127,14 +132,11 @@ fn run(args: &Replay) -> Result<(), String> {
         if let (true, Ok(page)) = (translated, &taken.page) {
             taken.page = Ok(naming.translate(page));
         }
-        if let Some(episode) = player.play(taken) {
-            keep(episode, &mut screen)?;
-        }
+        player.play(taken).into_iter().try_for_each(&mut keep)?;
     }
     let (open, played) = player.finish();
-    for episode in open {
-        keep(episode, &mut screen)?;
-    }
+    open.into_iter().try_for_each(&mut keep)?;
+    found.sort_by(|a, b| (a.told.started_at.0, &a.told.id).cmp(&(b.told.started_at.0, &b.told.id)));
     screen.clear();
     pages.finish()?;
 
@@ -147,6 +149,7 @@ fn run(args: &Replay) -> Result<(), String> {
     if args.json {
         print(&report::json(&found, &summary, score.as_ref()));
     } else {
+        found.iter().for_each(|found| print(&format!("{found}\n")));
         if let Some(score) = &score {
             print(&format!("\n{score}\n"));
         }
@@ -268,7 +271,6 @@ impl Pages {
 
 /// What is printed as it goes.
 struct Screen {
-    is_json: bool,
     /// Progress is for people who wait.
     shows_progress: bool,
     shown: Instant,
@@ -276,8 +278,8 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(is_json: bool) -> Self {
-        Self { is_json, shows_progress: io::stderr().is_terminal(), shown: Instant::now(), pages: 0 }
+    fn new() -> Self {
+        Self { shows_progress: io::stderr().is_terminal(), shown: Instant::now(), pages: 0 }
     }
 
     fn progress(&mut self, taken: &Taken, done: Option<f64>) {
@@ -287,13 +289,6 @@ impl Screen {
             let at = humantime::format_rfc3339_seconds(crate::time::writable(taken.at));
             let done = done.map(|done| format!(", {:.0} %", done * 100.0)).unwrap_or_default();
             let _ = write!(io::stderr(), "\r\x1b[K{at}: {} pages{done}", self.pages);
-        }
-    }
-
-    fn print(&mut self, found: &Found) {
-        if !self.is_json {
-            self.clear();
-            print(&format!("{found}\n"));
         }
     }
 
@@ -316,6 +311,11 @@ pub(super) fn say(text: &str) {
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {
     format!("{}: cannot be written: {error}", path.display())
+}
+
+fn read_settings(path: &Path) -> Result<Settings, String> {
+    let sources = ConfigFile::read(path).map(|file| Sources { file: Some(file), ..Sources::default() });
+    Ok(sources.and_then(|sources| Loaded::load(&sources)).map_err(|error| error.to_string())?.settings)
 }
 
 fn read_truth(path: &Path) -> Result<Vec<truth::Fault>, String> {

@@ -60,6 +60,11 @@ impl Incidents {
         self.list.iter().find(|incident| incident.id == id)
     }
 
+    /// All that are open on a target.
+    pub(crate) fn all_open(&self, target: &str) -> impl Iterator<Item = &Incident> {
+        self.list.iter().filter(move |incident| incident.target == target && incident.is_open())
+    }
+
     /// The incident with this id, to be changed.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Incident> {
         self.list.iter_mut().find(|incident| incident.id == id)

@@ -36,12 +36,15 @@ impl Album {
             None => self.films.entry(label.to_owned()).or_insert_with(|| Film::new(LIMITS)),
         };
         film.note(&target.routes, now);
-        let open = incidents.open(label).map(|incident| (incident.id.as_str(), since_epoch(incident.began_at())));
-        let Some(done) = film.follow(open, now) else { return };
-        let scenes = incidents.get(&done).and_then(|incident| Some(film.scenes(&Told::of(&incident.view())?)));
-        if let Some(scenes) = scenes.filter(|scenes| !scenes.is_empty()) {
-            self.kept.truncate(MAX_KEPT - 1);
-            self.kept.push_front((done, scenes));
+        let open = incidents.all_open(label).map(|incident| (incident.id.as_str(), since_epoch(incident.began_at())));
+        for done in film.follow(open, now) {
+            let scenes = incidents.get(&done).and_then(|incident| Some(film.scenes(&Told::of(&incident.view())?)));
+            if let Some(scenes) = scenes.filter(|scenes| !scenes.is_empty()) {
+                // It may have been over before.
+                self.kept.retain(|(id, _)| *id != done);
+                self.kept.truncate(MAX_KEPT - 1);
+                self.kept.push_front((done, scenes));
+            }
         }
     }
 
@@ -53,7 +56,8 @@ impl Album {
     /// The page of an incident, with its picture if there is one.
     pub(crate) fn page(&self, incident: &Incident) -> Option<String> {
         let told = Told::of(&incident.view())?;
-        let scenes = match self.kept.iter().find(|(id, _)| *id == told.id) {
+        let kept = self.kept.iter().find(|(id, _)| *id == told.id && told.end().is_some());
+        let scenes = match kept {
             Some((_, scenes)) => scenes.clone(),
             None => self.films.get(&told.target).map(|film| film.scenes(&told)).unwrap_or_default(),
         };

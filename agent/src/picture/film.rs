@@ -12,8 +12,17 @@ use crate::derive::{RouteKey, Routes};
 pub(crate) struct Film {
     limits: Limits,
     strips: BTreeMap<RouteKey, Strip>,
-    /// The incident that is being followed: its id and onset, and when it was seen to be over.
-    episode: Option<(String, f64, Option<f64>)>,
+    /// The incidents that are being followed.
+    episodes: Vec<Episode>,
+}
+
+/// An incident that is being followed.
+#[derive(Debug)]
+struct Episode {
+    id: String,
+    onset: f64,
+    /// When it was seen to be over.
+    over: Option<f64>,
 }
 
 /// How much is kept.
@@ -28,17 +37,19 @@ pub(crate) struct Limits {
 /// What a picture shows before an incident, and after it, in seconds.
 const LEAD: f64 = 1800.0;
 const TAIL: f64 = 300.0;
+/// The most incidents that are followed at a time.
+const MAX_EPISODES: usize = 32;
 /// The most routes of an incident that are drawn.
 const MAX_SCENES: usize = 4;
 
 impl Film {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, strips: BTreeMap::new(), episode: None }
+        Self { limits, strips: BTreeMap::new(), episodes: Vec::new() }
     }
 
     /// Takes in the intervals that ended at `now`, in seconds since the epoch.
     pub(crate) fn note(&mut self, routes: &Routes, now: f64) {
-        let keep_from = self.episode.as_ref().map_or(now, |(_, onset, _)| onset.min(now)) - LEAD;
+        let keep_from = self.episodes.iter().map(|episode| episode.onset).fold(now, f64::min) - LEAD;
         self.strips.retain(|key, _| routes.get(key).is_some());
         for (key, route) in routes.iter() {
             let Some(interval) = route.last() else { continue };
@@ -56,29 +67,30 @@ impl Film {
         }
     }
 
-    /// Follows the incident that is open at `now`, given as its id and onset. Answers the one that has been over for long
-    /// enough to be looked at as a whole.
-    pub(crate) fn follow(&mut self, open: Option<(&str, f64)>, now: f64) -> Option<String> {
-        let is_done = match (&mut self.episode, &open) {
-            (None, _) => false,
-            (Some((id, _, over)), Some((open, _))) if id == open => {
-                *over = None;
-                false
-            }
-            // Another one is open.
-            (Some(_), Some(_)) => true,
-            (Some((_, _, over)), None) => now - *over.get_or_insert(now) >= TAIL,
-        };
-        let done = if is_done { self.end() } else { None };
-        if let Some((id, onset)) = open {
-            self.episode.get_or_insert_with(|| (id.to_owned(), onset, None));
+    /// Follows the incidents that are open at `now`, given as id and onset. Answers those that have been over for long enough
+    /// to be looked at as a whole.
+    pub(crate) fn follow<'a>(&mut self, open: impl Iterator<Item = (&'a str, f64)>, now: f64) -> Vec<String> {
+        for episode in self.episodes.iter_mut().filter(|episode| episode.over.is_none()) {
+            // Unless it is among those that are open, which are gone through below.
+            episode.over = Some(now);
         }
-        done
+        for (id, onset) in open {
+            let has_room = self.episodes.len() < MAX_EPISODES;
+            match self.episodes.iter_mut().find(|episode| episode.id == id) {
+                Some(episode) => episode.over = None,
+                None if has_room => {
+                    self.episodes.push(Episode { id: id.to_owned(), onset, over: None });
+                }
+                None => {}
+            }
+        }
+        let is_done = |episode: &mut Episode| episode.over.is_some_and(|over| now - over >= TAIL);
+        self.episodes.extract_if(.., is_done).map(|episode| episode.id).collect()
     }
 
-    /// The incident that is being followed, which is followed no longer.
-    pub(crate) fn end(&mut self) -> Option<String> {
-        Some(self.episode.take()?.0)
+    /// The incidents that are being followed, which are followed no longer.
+    pub(crate) fn end(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.episodes).into_iter().map(|episode| episode.id).collect()
     }
 
     /// The routes that an incident affected most, around it.

@@ -24,6 +24,25 @@ pub(crate) struct Told {
     pub(crate) routes: Vec<ToldRoute>,
     #[serde(default)]
     pub(crate) causes: Vec<ToldCause>,
+    /// What else moved.
+    #[serde(default)]
+    pub(crate) moved: Vec<ToldMove>,
+    #[serde(default)]
+    pub(crate) profile: Option<ToldProfile>,
+}
+
+/// Something beside the routes that moved.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ToldMove {
+    pub(crate) summary: String,
+}
+
+/// What the CPU was used for.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ToldProfile {
+    pub(crate) summary: String,
+    #[serde(default)]
+    pub(crate) links: Vec<String>,
 }
 
 /// One signal of one route of it.
@@ -74,7 +93,7 @@ impl Told {
     pub(crate) fn title(&self) -> String {
         match self.routes.first() {
             Some(first) => first.title(),
-            None => self.summary.split(['.', ':']).next().unwrap_or_default().to_owned(),
+            None => self.summary.split(" since ").next().unwrap_or_default().to_owned(),
         }
     }
 }
@@ -156,6 +175,20 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
     fact("Requests affected", &told.requests_affected.to_string())?;
     html.write_str("</dl>\n")?;
     write_causes(html, told)?;
+    if let Some(profile) = &told.profile {
+        write!(html, "<p>{}", Text(&profile.summary))?;
+        for link in &profile.links {
+            write!(html, " <a href=\"{}\">{}</a>", Text(link), Text(link.rsplit('/').next().unwrap_or_default()))?;
+        }
+        html.write_str("</p>\n")?;
+    }
+    if !told.moved.is_empty() {
+        html.write_str("<h2>What else moved</h2>\n<ul>")?;
+        for moved in &told.moved {
+            write!(html, "<li>{}</li>", Text(&moved.summary))?;
+        }
+        html.write_str("</ul>\n")?;
+    }
     if scenes.is_empty() {
         html.write_str(
             "<p class=\"dim\">There is no picture of it: what was counted then is no longer in memory.</p>\n",

@@ -89,12 +89,12 @@ impl Player {
         Self { base: state.started, state, settings, first: None, lookers: Vec::new(), played: Played::default() }
     }
 
-    /// Plays one page. Answers the incident that has been over long enough for its picture, if there is one.
-    pub(crate) fn play(&mut self, taken: Taken) -> Option<Episode> {
+    /// Plays one page. Answers the incidents that have been over long enough for their pictures; one may open and end again.
+    pub(crate) fn play(&mut self, taken: Taken) -> Vec<Episode> {
         let Taken { at, target, page } = taken;
         let Some(index) = self.index(&target) else {
             self.played.dropped += 1;
-            return None;
+            return Vec::new();
         };
         let first = *self.first.get_or_insert(at);
         let since = at.duration_since(first).ok();
@@ -103,7 +103,7 @@ impl Player {
             (since.and_then(|since| self.base.checked_add(since)), before.is_none_or(|before| at > before))
         else {
             self.played.dropped += 1;
-            return None;
+            return Vec::new();
         };
         if before.is_some_and(|before| at.duration_since(before).is_ok_and(|gap| gap > LONGEST_GAP)) {
             self.take_up_again(index, at);
@@ -123,7 +123,9 @@ impl Player {
     pub(crate) fn finish(mut self) -> (Vec<Episode>, Played) {
         let mut last = Vec::new();
         for index in 0..self.lookers.len() {
-            last.extend(self.end(index));
+            if let Some(looker) = self.lookers.get_mut(index) {
+                last.extend(episodes(looker.film.end(), &self.state, &looker.film));
+            }
             let Some(target) = self.state.targets.get(index) else { continue };
             if let Some(played) = self.played.targets.get_mut(target.address.label()) {
                 played.warming_up = target.warming_up();
@@ -182,22 +184,21 @@ impl Player {
         }
     }
 
-    /// Follows the target's incident. Answers it when it has been over for long enough.
-    fn follow(&mut self, index: usize, at: SystemTime) -> Option<Episode> {
-        let label = self.state.targets.get(index)?.address.label();
-        let open = self.state.incidents.open(label);
+    /// Follows the target's incidents. Answers those that have been over for long enough.
+    fn follow(&mut self, index: usize, at: SystemTime) -> Vec<Episode> {
+        let (Some(target), Some(looker)) = (self.state.targets.get(index), self.lookers.get_mut(index)) else {
+            return Vec::new();
+        };
+        let open = self.state.incidents.all_open(target.address.label());
         let open = open.map(|incident| (incident.id.as_str(), since_epoch(incident.began_at())));
-        let looker = self.lookers.get_mut(index)?;
-        let done = looker.film.follow(open, since_epoch(at))?;
-        Episode::of(self.state.incidents.get(&done)?, &looker.film)
+        let done = looker.film.follow(open, since_epoch(at));
+        episodes(done, &self.state, &looker.film)
     }
+}
 
-    /// Takes the picture of the incident that is being followed on a target.
-    fn end(&mut self, index: usize) -> Option<Episode> {
-        let looker = self.lookers.get_mut(index)?;
-        let id = looker.film.end()?;
-        Episode::of(self.state.incidents.get(&id)?, &looker.film)
-    }
+/// The incidents with these ids, with their pictures.
+fn episodes(ids: Vec<String>, state: &State, film: &Film) -> Vec<Episode> {
+    ids.iter().filter_map(|id| Episode::of(state.incidents.get(id)?, film)).collect()
 }
 
 impl Episode {

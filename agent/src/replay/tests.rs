@@ -55,7 +55,7 @@ fn pages(seconds: u64) -> Vec<Taken> {
 
 fn play(pages: impl IntoIterator<Item = Taken>) -> (Vec<Episode>, Played) {
     let mut player = Player::new(&Settings::default());
-    let mut found: Vec<_> = pages.into_iter().filter_map(|taken| player.play(taken)).collect();
+    let mut found: Vec<_> = pages.into_iter().flat_map(|taken| player.play(taken)).collect();
     let (open, played) = player.finish();
     found.extend(open);
     (found, played)

@@ -137,6 +137,7 @@ fn what_cannot_be_replayed_is_told() {
         (&["replay", "--prometheus", "http://127.0.0.1:1", "--start", "now"], "--start lies behind --end"),
         (&["replay", "--prometheus", "http://127.0.0.1:1"], "http://127.0.0.1:1/: "),
         (&["replay", "--metric", "a b", "/dev/null"], "--metric: `a b` is no name"),
+        (&["replay", "--config", "/no/such.toml", "/dev/null"], "/no/such.toml: cannot be read: "),
     ] {
         let finished = outrigger().args(args).run(Duration::from_secs(30));
         assert_eq!(finished.status.code(), Some(1), "{args:?}");
