@@ -53,6 +53,8 @@ pub(crate) use told::{Stand, Told};
 
 /// What nobody took for so long after its incident's end is told no more.
 const GIVE_UP: Duration = Duration::from_secs(86_400);
+/// The same for what waits for the end of quiet hours, which may be a week's.
+const GIVE_UP_QUIETLY: Duration = Duration::from_secs(8 * 86_400);
 
 /// The kinds of destinations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,7 +286,8 @@ impl Teller {
 
     fn expire(&mut self, destination: &Destination, incidents: &mut Incidents, now: SystemTime) {
         for incident in incidents.all_mut() {
-            let is_old = incident.over_at().is_some_and(|at| now.duration_since(at).is_ok_and(|age| age > GIVE_UP));
+            let patience = if incident.waits_quietly(&destination.key) { GIVE_UP_QUIETLY } else { GIVE_UP };
+            let is_old = incident.over_at().is_some_and(|at| now.duration_since(at).is_ok_and(|age| age > patience));
             let untold = if is_old { incident.untold(&destination.key, false) } else { 0 };
             if untold > 0
                 && let Some(event) = incident.current(&destination.key)

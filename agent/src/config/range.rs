@@ -12,7 +12,7 @@ pub(crate) const OTLP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(
 pub(crate) const RESEND_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 pub(crate) const UPDATE_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 pub(crate) const TELL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(120);
-pub(crate) const GROUP_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
+pub(crate) const GROUP_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(180);
 pub(crate) const FLAP_AFTER: RangeInclusive<usize> = 1..=1000;
 pub(crate) const RATE_LIMIT: RangeInclusive<usize> = 1..=1000;
 /// Rules, silences and quiet hours: more of them than anybody can oversee.

@@ -149,6 +149,51 @@ fn check_shows_every_key_with_its_origin_and_hides_secrets() {
     assert_eq!(text.lines().count(), KEYS.len());
 }
 
+#[test]
+fn every_example_of_the_documents_can_be_read() {
+    let mut examples = 0;
+    for page in ["docs/telling.md", "agent/README.md"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for example in text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            // Files with secrets are not there.
+            let lines: String =
+                example.lines().filter(|line| !line.contains("_file")).map(|l| format!("{l}\n")).collect();
+            let token = if lines.contains("0.0.0.0") { "api_token = 'a'\n" } else { "" };
+            let read = Settings::from_toml(&format!("{token}{lines}"));
+            assert!(read.is_ok(), "{page}: {}\n{example}", read.unwrap_err());
+            examples += 1;
+        }
+    }
+    assert!(examples >= 9, "{examples}");
+}
+
+#[test]
+fn rows_are_told_with_their_line_and_the_nearest_key() {
+    let cases = [
+        (
+            "[[tell.route]]\nroute = '/a'\nsevrity = 'critical'",
+            "o.toml:1: tell.route: line 3: unknown key `sevrity`; did you mean `severity`?",
+        ),
+        (
+            "[[tell.route]]\nroute = '/a'\nto = ['slak']",
+            "o.toml:1: tell.route: line 3: `to` names `slak`; did you mean `slack`?",
+        ),
+        ("[[tell.route]]\nmute = true", "o.toml:1: tell.route: line 1: the rule says of nothing what it is about"),
+        ("[[tell.silence]]\nroute = '*'\nuntil = 'soon'", "o.toml:1: tell.silence: line 3: `until` is no time"),
+        ("[[tell.silence]]\nroute = '*'\nfor = '1h'", "o.toml:1: tell.silence: line 3: unknown key `for`"),
+        (
+            "[tell]\nslack_template = '{{ incident.rote }}'",
+            "o.toml:2: tell.slack_template: line 1 of the template: nothing is called `incident.rote`; did you mean `incident.route`?",
+        ),
+        ("[tell]\nquiet_hours = ['night']", "o.toml:2: tell.quiet_hours: `night` are no hours"),
+        ("tell.route = 'a'", "o.toml:1: tell.route: these are tables"),
+    ];
+    for (toml, expected) in cases {
+        assert!(error(toml).starts_with(expected), "{toml:?} gave {:?}, not {expected:?}", error(toml));
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_panics(text in "\\PC*") {

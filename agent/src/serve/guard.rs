@@ -55,7 +55,7 @@ impl Guard {
             return None;
         }
         // A browser then asks its user for a name, which does not matter, and the token.
-        let challenge = [(header::WWW_AUTHENTICATE, "Bearer, Basic realm=\"outrigger\"")];
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"outrigger\"")];
         let text = "send the header Authorization: Bearer and the agent's api_token\n";
         Some((StatusCode::UNAUTHORIZED, challenge, text).into_response())
     }

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::Teller;
 use super::destination::Destination;
 use super::event::{Event, Turn};
 use crate::incident::{Incident, Incidents, Severity};
 
 /// Why a change is not told now, or never.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Reason {
     /// A rule keeps it from this kind of destination.
     Muted,

@@ -32,7 +32,7 @@ struct Body<'a> {
     update: u32,
     url: String,
     severity: &'static str,
-    /// How often the same trouble began within the last hour.
+    /// How often the same trouble began of late.
     times: u32,
     incident: &'a IncidentView,
 }
@@ -100,10 +100,10 @@ impl Change<'_> {
 /// The incident in words, with how often it came if it comes and goes.
 pub(super) fn summary(incident: &Incident, times: u32) -> String {
     let summary = incident.summary();
-    if times < FLAPPING { summary } else { format!("{summary} It began {times} times within the last hour.") }
+    if times < FLAPPING { summary } else { format!("{summary} It comes and goes: it began {times} times of late.") }
 }
 
-/// From so many beginnings within an hour on, a message says so.
+/// From so many beginnings of late on, a message says so.
 const FLAPPING: u32 = 3;
 
 /// A request of the webhook, signed if there is a secret. A template takes one change only.

@@ -437,6 +437,33 @@ fn a_silence_holds_beginnings_back_drops_what_ends_meanwhile_and_outlives_the_ag
 }
 
 #[test]
+fn what_waits_for_the_end_of_quiet_days_is_told_then() {
+    let mut world = World::new();
+    // From Tuesday to Thursday.
+    let quiet = TellSettings { quiet_hours: vec!["Tue-Wed 00:00-24:00".parse().unwrap()], ..settings() };
+    world.teller.set(&quiet, "");
+    world.affected = 1;
+    for slow_routes in [1, 0] {
+        world.page(1, slow_routes);
+        world.save();
+        assert_eq!(world.attempt(true), 0);
+    }
+    world.save();
+    world.crash();
+    world.teller.set(&quiet, "");
+    world.now += Duration::from_secs(40 * 3600);
+    let expire = |world: &mut World| {
+        let destinations = std::mem::take(&mut world.teller.destinations);
+        destinations.iter().for_each(|at| world.teller.expire(at, &mut world.incidents, world.now));
+        world.teller.destinations = destinations;
+    };
+    expire(&mut world);
+    assert_eq!(world.attempt(true), 2);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened, Turn::Resolved]);
+    assert_eq!(world.teller.health().channels.map(|health| health.expired), [0; 3]);
+}
+
+#[test]
 fn quiet_hours_hold_what_is_not_grave_and_sum_it_up_in_one_message() {
     let mut world = World::new();
     // It is 22:13:20 of a Tuesday.

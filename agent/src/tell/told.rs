@@ -47,7 +47,6 @@ struct Accepted {
     #[serde(with = "time::maybe")]
     at: Option<SystemTime>,
     /// The last change that was held back here, and why: it is counted once.
-    #[serde(skip)]
     held: Option<(u32, Reason)>,
 }
 
@@ -191,8 +190,16 @@ impl Incident {
         let is_known = accepted.held.is_some_and(|(held, why)| why == reason && held >= sequence);
         if !is_known {
             accepted.held = Some((sequence, reason));
+            self.unsaved = true;
         }
         !is_known
+    }
+
+    /// Whether something waits for the end of quiet hours.
+    pub(super) fn waits_quietly(&self, key: &str) -> bool {
+        let quiet =
+            |accepted: &Accepted| matches!(accepted.held, Some((held, Reason::QuietHours)) if held > accepted.sequence);
+        self.told.accepted.get(key).is_some_and(quiet)
     }
 
     /// Why the beginning before this end was held back and is still not told, if so.

@@ -1,5 +1,7 @@
 //! Who is told of an incident, over a real Alertmanager and through restarts.
 
+mod hold;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;

@@ -110,7 +110,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "tell.group_wait",
-        help: "how long the webhook and Slack wait for other changes to go in the same message, up to 10m",
+        help: "how long the webhook and Slack wait for other changes to go in the same message, up to 3m",
         set: |settings, value| {
             settings.tell.group_wait = value.duration(range::GROUP_WAIT)?;
             Ok(())
