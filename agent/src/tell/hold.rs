@@ -66,7 +66,7 @@ const FIRST_FLAP_PAUSE: Duration = Duration::from_secs(300);
 const LONGEST_FLAP_PAUSE: Duration = Duration::from_secs(3600);
 
 /// The same trouble: target, suspect, signal.
-type Trouble = (String, String, String, &'static str);
+type Trouble = (String, String, &'static str);
 
 /// How often each trouble began of late, and when a destination was last told so.
 #[derive(Default)]
@@ -103,7 +103,8 @@ impl Flaps {
 
 fn trouble(incident: &Incident) -> Trouble {
     let opening = incident.told_opening();
-    (incident.target().to_owned(), opening.method, opening.route, opening.signal.as_str())
+    let subject = opening.subject.unwrap_or_else(|| format!("{} {}", opening.method, opening.route));
+    (incident.target().to_owned(), subject, opening.signal.as_str())
 }
 
 impl Teller {

@@ -14,7 +14,7 @@ use crate::watch::Signal;
 pub(crate) struct Matcher(BTreeMap<String, String>);
 
 /// What a pattern can be held against.
-pub(super) const NAMES: [&str; 5] = ["target", "service", "route", "signal", "cause"];
+pub(super) const NAMES: [&str; 6] = ["target", "service", "route", "subject", "signal", "cause"];
 /// The longest pattern.
 const MAX_PATTERN: usize = 500;
 
@@ -60,8 +60,11 @@ impl Matcher {
 
     fn fits_rest(&self, incident: &Incident, service: Option<&str>) -> bool {
         let cause = incident.likeliest().unwrap_or_default();
+        // What is no route: a dependency, a resource, the service as a whole.
+        let subject = incident.told_opening().subject.unwrap_or_default();
         self.holds("target", incident.target())
             && self.holds("service", service.unwrap_or_default())
+            && self.holds("subject", &subject)
             && self.holds("cause", &cause)
     }
 

@@ -85,6 +85,7 @@ impl Change<'_> {
             "incident.service" => opening.service.unwrap_or_default(),
             "incident.method" => opening.method,
             "incident.route" => opening.route,
+            "incident.subject" => opening.subject.unwrap_or_default(),
             "incident.signal" => opening.signal.as_str().to_owned(),
             "incident.summary" => summary(incident, self.times),
             "incident.cause" => incident.likeliest().unwrap_or_default(),

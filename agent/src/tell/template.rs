@@ -8,7 +8,7 @@ use std::fmt;
 use super::row::nearest;
 
 /// Names that can stand in a template.
-pub(super) const NAMES: [&str; 19] = [
+pub(super) const NAMES: [&str; 20] = [
     "key",
     "event",
     "sequence",
@@ -21,6 +21,7 @@ pub(super) const NAMES: [&str; 19] = [
     "incident.service",
     "incident.method",
     "incident.route",
+    "incident.subject",
     "incident.signal",
     "incident.summary",
     "incident.cause",
