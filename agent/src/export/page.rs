@@ -10,7 +10,6 @@ use outrigger_semconv::{Metric, agent, label, process, system};
 use crate::collect::process::Process;
 use crate::export::otlp::Delivery;
 use crate::health::Reading;
-use crate::incident::Incident;
 use crate::profile::{Failure, Profiles, Purpose};
 use crate::state::{HOST, State};
 use crate::store::StoreHealth;
