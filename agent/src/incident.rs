@@ -25,7 +25,7 @@ use outrigger_detect::{Phase, Verdict};
 
 use crate::derive::RouteKey;
 use crate::tell::Told;
-use crate::watch::{Role, Sign, Signal, Spent};
+use crate::watch::{Role, Sign, Signal, Spent, Watches};
 pub(crate) use cause::{Cause, Evidence, Trouble};
 pub(crate) use kept::is_id;
 pub(crate) use opening::Opening;
@@ -128,6 +128,13 @@ impl Incidents {
         if let Some(incident) = self.open_mut(target) {
             incident.causes = causes;
         }
+    }
+
+    /// Adds what the detectors of a target's routes know beside their verdicts.
+    pub(crate) fn detail(&mut self, target: &str, watches: &Watches) {
+        let Some(incident) = self.open_mut(target) else { return };
+        let anomalous = watches.iter().filter(|(_, watch)| watch.phase() == Phase::Anomalous);
+        anomalous.for_each(|(key, watch)| incident.detail(key, watch));
     }
 
     /// Adds what the open incident about the requests of a target spent of error budgets since this was last called; when it

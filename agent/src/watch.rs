@@ -20,7 +20,8 @@ use std::{
 };
 
 use outrigger_detect::{
-    ErrorDetector, ErrorInterval, ErrorSettings, Interval, LatencyDetector, LatencySettings, Phase, StateError, Verdict,
+    Distribution, ErrorDetector, ErrorInterval, ErrorSettings, Interval, LatencyDetector, LatencySettings, Phase,
+    StateError, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,27 @@ pub(crate) struct Watch {
     latency: Option<LatencyDetector>,
     errors: ErrorDetector,
     verdicts: Vec<(Signal, Verdict)>,
+    rate: Rate,
+}
+
+/// The usual number of requests per second: the mean of the last half hour or so without anomalies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Rate {
+    per_second: f64,
+    seconds: f64,
+}
+
+/// How long the usual rate remembers, in seconds.
+const RATE_SECONDS: f64 = 1800.0;
+
+impl Rate {
+    fn learn(&mut self, requests: u64, seconds: f64) {
+        if seconds > 0.0 && seconds.is_finite() {
+            self.seconds = (self.seconds + seconds).min(RATE_SECONDS);
+            let weight = (seconds / self.seconds).min(1.0);
+            self.per_second += weight * (requests as f64 / seconds - self.per_second);
+        }
+    }
 }
 
 impl Watch {
@@ -45,12 +67,23 @@ impl Watch {
             latency: is_one.then(|| LatencyDetector::new(LatencySettings::default())),
             errors: ErrorDetector::new(ErrorSettings::default()),
             verdicts: Vec::new(),
+            rate: Rate::default(),
         }
     }
 
     /// The verdicts on the last interval, one for each signal that is watched.
     pub(crate) fn verdicts(&self) -> &[(Signal, Verdict)] {
         &self.verdicts
+    }
+
+    /// How requests spread over the buckets before the anomaly of latency and in it, if there is one.
+    pub(crate) fn distribution(&self) -> Option<Distribution> {
+        self.latency.as_ref()?.distribution()
+    }
+
+    /// The usual number of requests per second.
+    pub(crate) fn usual_rate(&self) -> Option<f64> {
+        (self.rate.seconds > 0.0).then_some(self.rate.per_second)
     }
 
     /// The route as a whole: anomalous if any signal is, warming up while any still learns.
@@ -71,6 +104,7 @@ impl Watch {
             phases: self.verdicts.iter().map(|(signal, verdict)| (*signal, verdict.phase)).collect(),
             latency: self.latency.as_ref().map(LatencyDetector::state),
             errors: Some(self.errors.state()),
+            rate: self.rate,
         }
     }
 
@@ -93,6 +127,7 @@ impl Watch {
                 Err(error) => check(error),
             }
         }
+        watch.rate = kept.rate;
         if is_whole {
             // Until the first interval speaks: what was calm is not shown as warming up.
             let verdict = |phase| Verdict { phase, score: 0.0, shift: None, ended: None };
@@ -110,6 +145,9 @@ impl Watch {
         }
         let input = ErrorInterval { failed: interval.failed, total: interval.requests(), seconds, reset };
         self.verdicts.push((Signal::Errors, self.errors.observe(input)));
+        if self.phase() != Phase::Anomalous {
+            self.rate.learn(interval.requests(), seconds);
+        }
     }
 }
 
@@ -121,6 +159,8 @@ pub(crate) struct KeptWatch<K = RouteKey> {
     phases: Vec<(Signal, Phase)>,
     latency: Option<outrigger_detect::State>,
     errors: Option<outrigger_detect::State>,
+    #[serde(default)]
+    rate: Rate,
 }
 
 /// The watches of one target, a route (or a dependency) each.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use outrigger_detect::{Ending, Phase, Quantiles, Shift, Verdict};
+use outrigger_detect::{Distribution, Ending, Phase, Quantiles, Shift, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::moved::Moved;
@@ -11,7 +11,7 @@ use crate::derive::RouteKey;
 use crate::profile::Note;
 use crate::tell::Told;
 use crate::time;
-use crate::watch::{Sign, Signal, Spent, Subject};
+use crate::watch::{Sign, Signal, Spent, Subject, Watch};
 
 /// What a failed request weighs beside a slow one, in seconds: its caller has to come again.
 const FAILURE_SECONDS: f64 = 1.0;
@@ -127,6 +127,9 @@ pub(super) struct Affected {
     pub(super) earlier: Toll,
     /// What the current or last flare adds up to.
     pub(super) latest: Toll,
+    /// How requests spread over the buckets before and during it.
+    #[serde(default)]
+    pub(super) distribution: Option<Distribution>,
 }
 
 /// Where a route stood; what its signal does not speak of is absent.
@@ -136,6 +139,9 @@ pub(super) struct Level {
     pub(super) p95: Option<f64>,
     pub(super) p99: Option<f64>,
     pub(super) error_ratio: Option<f64>,
+    /// Before: the usual number of requests per second. During: since the onset.
+    #[serde(default)]
+    pub(super) requests_per_second: Option<f64>,
 }
 
 /// Why a route is no longer anomalous.
@@ -208,7 +214,28 @@ impl Incident {
                 words,
                 earlier: Toll::default(),
                 latest,
+                distribution: None,
             }),
+        }
+    }
+
+    /// Adds what the detectors of an anomalous route know beside their verdicts, unless the figures of an earlier interval
+    /// stand: what comes after the last affected request would only thin them.
+    pub(super) fn detail(&mut self, key: &RouteKey, watch: &Watch) {
+        for (signal, verdict) in watch.verdicts() {
+            let Some(shift) = verdict.shift else { continue };
+            let is_it = |route: &&mut Affected| route.key == *key && route.signal == *signal && route.ended.is_none();
+            let Some(route) = self.routes.iter_mut().find(is_it) else { continue };
+            if route.latest != toll(&shift) {
+                continue;
+            }
+            let seconds = shift.onset_seconds_ago();
+            let rate = shift.requests() as f64 / seconds;
+            route.before.requests_per_second = watch.usual_rate();
+            route.during.requests_per_second = Some(rate).filter(|rate| rate.is_finite());
+            if *signal == Signal::Latency {
+                route.distribution = watch.distribution();
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Incidents as the API shows them.
 
+use outrigger_detect::Distribution;
 use serde::Serialize;
 
 use super::Cause;
@@ -67,6 +68,8 @@ pub(crate) struct RouteView {
     during: Level,
     requests: u64,
     requests_affected: u64,
+    /// How requests spread over the buckets before and during it, as shares; only of latency.
+    distribution: Option<Distribution>,
     summary: String,
 }
 
@@ -174,6 +177,7 @@ impl Affected {
             during: self.during,
             requests: total.requests,
             requests_affected: total.affected,
+            distribution: self.distribution.clone(),
             summary: match self.unrecovered() {
                 Some(end) => format!("{}; {end}", self.words),
                 None => self.words.clone(),

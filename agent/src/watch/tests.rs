@@ -298,6 +298,9 @@ fn an_outage_and_its_burnt_budget_are_one_incident_that_ends_with_the_outage() {
     let (incident, moved) = service.moved();
     assert_eq!(incident["routes"][0]["signal"], "errors");
     assert_eq!((&moved["signal"], &moved["role"]), (&"burn".into(), &"supports".into()));
+    let route = &incident["routes"][0];
+    let rate = |when: &str| route[when]["requests_per_second"].as_f64().unwrap();
+    assert!((9.0..11.0).contains(&rate("before")) && (9.0..11.0).contains(&rate("during")), "{route}");
     let spent = &incident["error_budget"][0];
     assert_eq!(spent["objective"], "availability");
     let (bad, share) = (spent["bad"].as_u64().unwrap(), spent["share"].as_f64().unwrap());
@@ -380,7 +383,11 @@ fn a_slow_dependency_stands_in_the_incident_of_its_route_and_alone_opens_one_onl
     service.run(300, 5, |_| CALM);
     service.run(12, 5, |_| Load { slow: 0.4, dependency: 0.4, ..CALM });
     let (incident, moved) = service.moved();
-    assert_eq!(incident["routes"][0]["route"], "/products");
+    let route = &incident["routes"][0];
+    assert_eq!((&route["route"], &route["signal"]), (&"/products".into(), &"latency".into()));
+    let share = |when: &str| route["distribution"][when].as_array().unwrap()[3].as_f64().unwrap();
+    assert_eq!(route["distribution"]["bounds"], serde_json::json!([0.1, 0.2, 0.5, 1.0]));
+    assert!(share("before") < 0.02 && (0.2..0.6).contains(&share("during")), "{route}");
     assert_eq!((&moved["subject"]["kind"], &moved["subject"]["name"]), (&"dependency".into(), &"payments:443".into()));
     assert!(incident["summary"].as_str().unwrap().contains("http payments:443 slower than usual"), "{incident:#}");
     service.run(60, 5, |_| CALM);

@@ -1,7 +1,7 @@
 //! Latency of a route against its own baseline.
 
 use crate::{
-    Ending, Interval, LatencySettings, LatencyShift, Quantiles, Shift, State, StateError, Verdict,
+    Distribution, Ending, Interval, LatencySettings, LatencyShift, Quantiles, Shift, State, StateError, Verdict,
     baseline::Baseline,
     episode::Episode,
     interval::{MAX_WIDTH, elapsed},
@@ -102,6 +102,22 @@ impl LatencyDetector {
     fn verdict(&self, Outcome { score, ended }: Outcome) -> Verdict {
         let shift = self.tracker.episode().map(|episode| Shift::Latency(self.shift(episode)));
         Verdict { phase: self.tracker.phase(), score, shift, ended }
+    }
+
+    /// How the requests of the baseline and those since the onset spread over the buckets; `None` unless the route is
+    /// anomalous, or while either has no requests.
+    #[must_use]
+    pub fn distribution(&self) -> Option<Distribution> {
+        let episode = self.tracker.episode()?;
+        let baseline = self.tracker.baseline();
+        let shares = |tail: &dyn Fn(usize) -> f64| -> Option<Vec<f64>> {
+            let all = Some(tail(0)).filter(|all| *all > 0.0 && all.is_finite())?;
+            let below = |bucket: usize| if bucket < self.bounds.len() { tail(bucket + 1) } else { 0.0 };
+            Some((0..=self.bounds.len()).map(|bucket| ((tail(bucket) - below(bucket)) / all).max(0.0)).collect())
+        };
+        let before = shares(&|tail| baseline.count(tail))?;
+        let during = shares(&|tail| episode.tails.get(tail).map_or(0.0, |count| *count as f64))?;
+        Some(Distribution { bounds: self.bounds.clone(), before, during })
     }
 
     fn shift(&self, episode: &Episode) -> LatencyShift {

@@ -78,7 +78,7 @@ pub use series::SeriesState;
 pub use settings::{ErrorSettings, LatencySettings, Pace};
 pub use state::{State, StateError};
 pub use traffic::{TrafficChange, TrafficDetector, TrafficSettings, TrafficVerdict};
-pub use verdict::{Ending, ErrorShift, LatencyShift, Phase, Quantiles, Shift, Verdict};
+pub use verdict::{Distribution, Ending, ErrorShift, LatencyShift, Phase, Quantiles, Shift, Verdict};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -112,6 +112,17 @@ pub struct LatencyShift {
     pub added_seconds: f64,
 }
 
+/// How requests spread over the buckets of a histogram.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Upper bounds of the buckets in seconds; the last bucket has none.
+    pub bounds: Vec<f64>,
+    /// The share of the baseline's requests in each bucket, one more than there are bounds.
+    pub before: Vec<f64>,
+    /// The share of the requests since the onset in each bucket.
+    pub during: Vec<f64>,
+}
+
 /// How the error ratio of a route differs from its baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ErrorShift {
