@@ -5,5 +5,6 @@
 //! the tick.
 
 pub(crate) mod host;
+pub(crate) mod native;
 pub(crate) mod process;
 pub(crate) mod scrape;

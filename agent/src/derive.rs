@@ -176,6 +176,11 @@ impl<K: Key> Timed<K> {
         Self { limit, routes: BTreeMap::new(), baselines: HashMap::new(), page: 0, restarted: false }
     }
 
+    /// A table without routes, with the same limit.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.limit)
+    }
+
     /// Takes in the page that `series` just read. [`Route::last`] is then the latest interval of each route, unless the
     /// page closed none. Answers how many requests found no room in the table of routes.
     pub(crate) fn update(&mut self, series: &SeriesTable) -> u64 {

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use outrigger_exposition::{Kind, LineError, parse};
-use outrigger_semconv::{http, process};
+use outrigger_semconv::{db, http, process};
 
 use crate::collect::scrape::Page;
 pub(crate) use point::{Data, Histogram, Point};
@@ -110,6 +110,18 @@ impl SeriesTable {
             fell: false,
             start: ProcessStart::default(),
         }
+    }
+
+    /// A table that has read nothing yet, with the same limit.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.limit)
+    }
+
+    /// One of the histograms that detectors read counts without buckets: it may have native ones, which text cannot say.
+    pub(crate) fn has_bare_histogram(&self) -> bool {
+        let is_bare = |point: &Point| matches!(&point.data, Data::Histogram(histogram) if histogram.is_bare());
+        let names = [http::SERVER_REQUEST_DURATION, http::CLIENT_REQUEST_DURATION, db::CLIENT_OPERATION_DURATION];
+        names.iter().any(|metric| self.family(metric.name).any(is_bare))
     }
 
     /// Reads a page whose scrape began at `at`, which is `started` by the clock that nobody sets. A page without a single

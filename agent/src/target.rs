@@ -6,6 +6,7 @@ use outrigger_detect::{Phase, StateError};
 use outrigger_semconv::label;
 use serde::{Deserialize, Serialize};
 
+use crate::collect::native::{KeptNativePages, NativePages};
 use crate::collect::process::Process;
 use crate::collect::scrape::{Address, Page, Scrape, ScrapeError};
 use crate::config::Settings;
@@ -28,6 +29,9 @@ pub(crate) struct KeptTarget {
     watches: Vec<KeptWatch>,
     #[serde(default)]
     signals: KeptSignals,
+    /// Its pages are asked for in protobuf.
+    #[serde(default)]
+    native: Option<KeptNativePages>,
 }
 
 /// What was normal longer ago than this is learnt anew: the service may have changed, and the week has other days.
@@ -44,6 +48,8 @@ pub(crate) struct Target {
     pub(crate) evidence: Evidence,
     pub(crate) health: Health,
     pub(crate) is_being_scraped: bool,
+    /// Set where text does not tell all: its histograms have native buckets only.
+    pub(crate) native: Option<Box<NativePages>>,
 }
 
 impl Target {
@@ -57,6 +63,7 @@ impl Target {
             evidence: Evidence::default(),
             health: Health::default(),
             is_being_scraped: false,
+            native: None,
         }
     }
 
@@ -73,8 +80,9 @@ impl Target {
     pub(crate) fn keep(&self) -> Option<KeptTarget> {
         let (scraped_at, process_start) = self.series.keep()?;
         let target = self.address.label().to_owned();
+        let native = self.native.as_ref().map(|native| native.keep());
         let (routes, watches, signals) = (self.routes.keep(), self.watches.keep(), self.signals.keep());
-        Some(KeptTarget { target, scraped_at, process_start, routes, watches, signals })
+        Some(KeptTarget { target, scraped_at, process_start, routes, watches, signals, native })
     }
 
     /// Goes on from what an earlier agent kept, unless that was too long before `now`. Answers why a detector could not.
@@ -87,6 +95,7 @@ impl Target {
         }
         self.series = SeriesTable::restore(settings.series_limit, kept.scraped_at, kept.process_start);
         self.routes = Routes::restore(settings.route_limit, &kept.routes);
+        self.native = kept.native.map(|native| Box::new(NativePages::restore(native)));
         let refused;
         (self.watches, refused) = Watches::restore(kept.watches, &self.routes);
         refused.or(of_signals)
@@ -162,6 +171,17 @@ impl Target {
                 None => "it has no samples".to_owned(),
             };
             return Err(ScrapeError::NotMetrics(reason).to_string());
+        }
+        if self.native.is_none() && self.series.has_bare_histogram() {
+            tracing::info!(
+                target = self.address.label(),
+                "histograms have no buckets in text; asking for native ones, in protobuf"
+            );
+            // What follows has other buckets, so the next page is the first one.
+            self.native = Some(Box::default());
+            self.series = self.series.anew();
+            self.routes = self.routes.anew();
+            return Ok(());
         }
         let overflow = self.routes.update(&self.series);
         self.health.dropped.route_limit = self.health.dropped.route_limit.saturating_add(overflow);

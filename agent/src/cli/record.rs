@@ -104,7 +104,9 @@ async fn record(args: &Record, mut file: File, bytes: u64) -> Result<(Tally, Dur
         let mut work = JoinSet::new();
         for address in targets.clone() {
             let (client, timeout, limit) = (client.clone(), settings.scrape_timeout(), settings.page_limit);
-            work.spawn(async move { (address.label().to_owned(), scrape(&client, &address, timeout, limit).await) });
+            work.spawn(
+                async move { (address.label().to_owned(), scrape(&client, &address, timeout, limit, None).await) },
+            );
         }
         while let Some(done) = work.join_next().await {
             let Ok((target, scrape)) = done else { continue };

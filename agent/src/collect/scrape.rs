@@ -9,8 +9,9 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use outrigger_exposition::Format;
+use outrigger_exposition::{Format, protobuf};
 
+use super::native::NativePages;
 use crate::client::{Client, describe};
 
 /// Where a target serves its page.
@@ -140,19 +141,35 @@ pub(crate) struct Page {
     pub(crate) cut_samples: u64,
 }
 
-/// Fetches one page. Never takes longer than `timeout`, never keeps more than `limit` bytes.
-pub(crate) async fn scrape(client: &Client, address: &Address, timeout: Duration, limit: usize) -> Scrape {
+/// Fetches one page. Never takes longer than `timeout`, never keeps more than `limit` bytes. Asks for protobuf, which has
+/// native histograms, if there is something to turn it into text with.
+pub(crate) async fn scrape(
+    client: &Client,
+    address: &Address,
+    timeout: Duration,
+    limit: usize,
+    native: Option<&mut NativePages>,
+) -> Scrape {
     let (started, at) = (Instant::now(), SystemTime::now());
-    let page = match tokio::time::timeout(timeout, fetch(client, address, limit)).await {
+    let page = match tokio::time::timeout(timeout, fetch(client, address, limit, native)).await {
         Ok(page) => page,
         Err(_) => Err(ScrapeError::Timeout(timeout)),
     };
     Scrape { started, at, took: started.elapsed(), page }
 }
 
-async fn fetch(client: &Client, address: &Address, limit: usize) -> Result<Page, ScrapeError> {
+async fn fetch(
+    client: &Client,
+    address: &Address,
+    limit: usize,
+    native: Option<&mut NativePages>,
+) -> Result<Page, ScrapeError> {
+    let accept = match native {
+        Some(_) => format!("{},{}", protobuf::CONTENT_TYPE, Format::ACCEPT),
+        None => Format::ACCEPT.to_owned(),
+    };
     let request = Request::get(address.uri())
-        .header(ACCEPT, Format::ACCEPT)
+        .header(ACCEPT, accept)
         .header(USER_AGENT, concat!("outrigger/", env!("CARGO_PKG_VERSION")))
         .body(Full::<Bytes>::default())
         .map_err(|error| ScrapeError::Connection(error.to_string()))?;
@@ -161,11 +178,34 @@ async fn fetch(client: &Client, address: &Address, limit: usize) -> Result<Page,
         return Err(ScrapeError::Status(response.status()));
     }
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some(native) = native
+        && protobuf::is_content_type(content_type)
+    {
+        return read_protobuf(response.into_body(), limit, native).await;
+    }
     let format = Format::from_content_type(content_type);
     let mut reader = PageReader::new(limit);
     reader.read(response.into_body()).await?;
     let (bytes, cut_samples) = reader.finish();
     Ok(Page { bytes, format, cut_samples })
+}
+
+/// A page in protobuf, as text. It is shorter than text, so of what stands behind the limit only that there was something
+/// is known: it counts as one sample.
+async fn read_protobuf(mut body: Incoming, limit: usize, native: &mut NativePages) -> Result<Page, ScrapeError> {
+    let (mut kept, mut is_cut) = (Vec::new(), false);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ScrapeError::Connection(describe(&error)))?;
+        let bytes = frame.data_ref().map(|bytes| &bytes[..]).unwrap_or_default();
+        let room = limit.saturating_sub(kept.len()).min(bytes.len());
+        is_cut |= room < bytes.len();
+        kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
+    }
+    let (text, decoded) = native.text(&kept, limit);
+    match decoded {
+        Err(error) if !is_cut => Err(ScrapeError::NotMetrics(error.to_string())),
+        _ => Ok(Page { bytes: text.bytes, format: Format::Text, cut_samples: text.cut_samples + u64::from(is_cut) }),
+    }
 }
 
 /// Keeps the first bytes of a page and counts the samples behind them, so that a page that is too long loses whole metric

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::collect::host::{Host, HostCollector};
+use crate::collect::native::NativePages;
 use crate::collect::process::{ProcessCollector, Processes};
 use crate::collect::scrape::{Address, Scrape, scrape};
 use crate::config::Settings;
@@ -31,7 +32,7 @@ use super::reload::Reload;
 
 /// What a collector's task brings home.
 pub(super) enum Done {
-    Scrape { label: String, scrape: Scrape },
+    Scrape { label: String, scrape: Scrape, native: Option<Box<NativePages>> },
     Host { collector: Box<HostCollector>, reading: Result<Host, String>, took: Duration },
     Processes { collector: ProcessCollector, reading: Processes, took: Duration, reloads: u64 },
 }
@@ -150,9 +151,12 @@ impl Owner {
         for target in self.state.targets.iter_mut().filter(|target| !target.is_being_scraped) {
             target.is_being_scraped = true;
             let (address, client, settings) = (target.address.clone(), self.client.clone(), Arc::clone(&self.settings));
+            // A copy, so that what is kept on disk meanwhile is whole.
+            let mut native = target.native.clone();
             self.work.spawn(async move {
-                let scrape = scrape(&client, &address, settings.scrape_timeout(), settings.page_limit).await;
-                Done::Scrape { label: address.label().to_owned(), scrape }
+                let (timeout, limit) = (settings.scrape_timeout(), settings.page_limit);
+                let scrape = scrape(&client, &address, timeout, limit, native.as_deref_mut()).await;
+                Done::Scrape { label: address.label().to_owned(), scrape, native }
             });
         }
     }
@@ -160,7 +164,7 @@ impl Owner {
     /// Takes in what a collector brought home.
     pub(super) fn take(&mut self, done: Done) {
         match done {
-            Done::Scrape { label, scrape } => self.take_scrape(&label, &scrape),
+            Done::Scrape { label, scrape, native } => self.take_scrape(&label, &scrape, native),
             Done::Host { collector, reading, took } => {
                 self.host = Some(collector);
                 note("host", &mut self.state.host_reading, took, reading.as_ref().err());
@@ -183,12 +187,15 @@ impl Owner {
         }
     }
 
-    fn take_scrape(&mut self, label: &str, scrape: &Scrape) {
+    fn take_scrape(&mut self, label: &str, scrape: &Scrape, native: Option<Box<NativePages>>) {
         let index = self.state.targets.iter().position(|target| target.address.label() == label);
         // A reload may have removed the target.
         let Some(index) = index else { return };
         if let Some(target) = self.state.targets.get_mut(index) {
             target.is_being_scraped = false;
+            if native.is_some() {
+                target.native = native;
+            }
         }
         let is_good = self.state.absorb_scrape(index, scrape);
         if let Some(target) = self.state.targets.get(index).filter(|target| is_good && target.is_judged()) {

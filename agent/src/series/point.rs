@@ -100,6 +100,11 @@ impl Histogram {
         )
     }
 
+    /// It counts, and says nothing of how.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.count > 0.0 && self.bounds().next().is_none()
+    }
+
     /// Forgets the buckets, but not their bounds: a page writes all of them again, or they are gone.
     fn begin_page(&mut self) {
         self.buckets.iter_mut().for_each(|(_, upto)| *upto = f64::NAN);

@@ -4,6 +4,8 @@
 //! just when latencies spread, which is when somebody looks. Detectors want the same buckets all the time. So what is counted
 //! is put into a fixed grid, four buckets for each doubling.
 
+use serde::{Deserialize, Serialize};
+
 /// A native histogram's observations in a fixed grid of buckets, cumulative over its life as the histogram itself is.
 ///
 /// A source bucket that lies within one bucket of the grid adds to that; so does each of a finer schema, exactly, since
@@ -19,7 +21,8 @@
 /// assert_eq!(counts.len(), NativeFold::bounds().len() + 1);
 /// assert_eq!(counts.iter().sum::<u64>(), 8);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Kept", into = "Kept")]
 pub struct NativeFold {
     counts: [u64; BUCKETS],
     /// What the buckets held when all of them were known.
@@ -37,6 +40,33 @@ const BOUNDS: usize = ((GREATEST - LEAST) * PER_DOUBLING + 1) as usize;
 const BUCKETS: usize = BOUNDS + 1;
 /// Computed bounds differ in their last digits.
 const SLACK: f64 = 1e-9;
+
+/// A fold as it is kept: lists, which may be of any length when they are read.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    counts: Vec<u64>,
+    shape: Vec<u64>,
+    owed: Vec<f64>,
+}
+
+impl From<NativeFold> for Kept {
+    fn from(fold: NativeFold) -> Self {
+        Self { counts: fold.counts.to_vec(), shape: fold.shape.to_vec(), owed: fold.owed.to_vec() }
+    }
+}
+
+impl TryFrom<Kept> for NativeFold {
+    type Error = &'static str;
+
+    fn try_from(kept: Kept) -> Result<Self, Self::Error> {
+        let array = |counts: Vec<u64>| counts.try_into().map_err(|_| "another grid of buckets");
+        let owed: [f64; BUCKETS] = kept.owed.try_into().map_err(|_| "another grid of buckets")?;
+        if !owed.iter().all(|owed| owed.abs() <= 2.0) {
+            return Err("shares that are none");
+        }
+        Ok(Self { counts: array(kept.counts)?, shape: array(kept.shape)?, owed })
+    }
+}
 
 impl Default for NativeFold {
     fn default() -> Self {
@@ -89,6 +119,12 @@ impl NativeFold {
         }
         self.counts = counts;
         &self.counts
+    }
+
+    /// Some buckets of the source were wider than those of the grid, so that what is known here is not known there.
+    #[must_use]
+    pub fn is_spread(&self) -> bool {
+        self.counts != self.shape
     }
 
     /// Spreads what a bucket over several of the grid counts. What they were given before stays theirs.
@@ -222,6 +258,9 @@ mod tests {
         for round in 0..100 {
             observations.extend(latencies(20, 100 + round));
             let counts = fold.update(buckets(0, &observations)).to_vec();
+            assert!(fold.is_spread());
+            let kept = serde_json::to_string(&fold).unwrap();
+            assert_eq!(serde_json::from_str::<NativeFold>(&kept).unwrap(), fold);
             assert_eq!(total(&counts), observations.len() as u64);
             assert!(counts.iter().zip(&last).all(|(now, before)| now >= before), "no count falls");
             last = counts;
@@ -254,6 +293,16 @@ mod tests {
             alarms += u32::from(verdict.phase == Phase::Anomalous);
         }
         assert!(warm > 500 && alarms == 0, "calm {warm}, anomalous {alarms}");
+    }
+
+    #[test]
+    fn what_was_kept_of_another_grid_is_refused() {
+        let kept = serde_json::to_string(&NativeFold::default()).unwrap();
+        for (from, to) in [("\"counts\":[0,", "\"counts\":["), ("\"owed\":[0.0", "\"owed\":[7e9")] {
+            let other = kept.replacen(from, to, 1);
+            assert_ne!(other, kept);
+            assert!(serde_json::from_str::<NativeFold>(&other).is_err());
+        }
     }
 
     #[test]

@@ -45,12 +45,15 @@ pub const CONTENT_TYPE: &str =
 /// [`Format::from_accept`](crate::Format::from_accept) says which of those to take.
 #[must_use]
 pub fn accepts(accept: &str) -> bool {
-    let is_ours = |range: &&str| {
-        let has = |name, wanted| parameter(range, name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
-        is_media_type(range, "application/vnd.google.protobuf")
-            && has("proto", "io.prometheus.client.MetricFamily")
-            && has("encoding", "delimited")
-    };
-    let ours = accept.split(',').filter(is_ours).map(weight).fold(0.0, f64::max);
+    let ours = accept.split(',').filter(|range| is_content_type(range)).map(weight).fold(0.0, f64::max);
     ours > 0.0 && ours >= text_weight(accept)
+}
+
+/// Whether a `Content-Type` header announces this format, in its delimited form.
+#[must_use]
+pub fn is_content_type(content_type: &str) -> bool {
+    let is = |name, wanted| parameter(content_type, name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
+    is_media_type(content_type, "application/vnd.google.protobuf")
+        && is("proto", "io.prometheus.client.MetricFamily")
+        && is("encoding", "delimited")
 }
