@@ -8,3 +8,4 @@ pub(crate) mod host;
 pub(crate) mod native;
 pub(crate) mod process;
 pub(crate) mod scrape;
+pub(crate) mod strain;

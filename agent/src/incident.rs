@@ -26,7 +26,7 @@ use outrigger_detect::{Phase, Verdict};
 use crate::derive::RouteKey;
 use crate::tell::Told;
 use crate::watch::{Role, Sign, Signal, Spent, Watches};
-pub(crate) use cause::{Cause, Evidence, Trouble};
+pub(crate) use cause::{Cause, Evidence, KeptEvidence, Trouble};
 pub(crate) use kept::is_id;
 pub(crate) use opening::Opening;
 pub use opening::Severity;

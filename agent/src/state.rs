@@ -141,6 +141,7 @@ impl State {
         let Some(target) = self.targets.get_mut(index) else { return false };
         let label = target.address.label().to_owned();
         let process = self.processes.targets.get(index).and_then(|read| read.as_ref()?.as_ref().ok());
+        target.evidence.strained(process.map(|process| process.strain));
         if !target.absorb(scrape, process) {
             self.incidents.target_is_silent(&label, target.health.down_since.unwrap_or(scrape.at));
             return false;

@@ -12,7 +12,7 @@ use crate::collect::scrape::{Address, Page, Scrape, ScrapeError};
 use crate::config::Settings;
 use crate::derive::{Kept, RouteKey, Routes};
 use crate::health::Health;
-use crate::incident::{Evidence, Finding};
+use crate::incident::{Evidence, Finding, KeptEvidence};
 use crate::series::{ProcessStart, SeriesTable};
 use crate::time;
 use crate::watch::{KeptSignals, KeptWatch, Signals, Watches};
@@ -32,6 +32,9 @@ pub(crate) struct KeptTarget {
     /// Its pages are asked for in protobuf.
     #[serde(default)]
     native: Option<KeptNativePages>,
+    /// What the causes of incidents are held against; absent in older files.
+    #[serde(default)]
+    evidence: Option<KeptEvidence>,
 }
 
 /// What was normal longer ago than this is learnt anew: the service may have changed, and the week has other days.
@@ -82,7 +85,8 @@ impl Target {
         let target = self.address.label().to_owned();
         let native = self.native.as_ref().map(|native| native.keep());
         let (routes, watches, signals) = (self.routes.keep(), self.watches.keep(), self.signals.keep());
-        Some(KeptTarget { target, scraped_at, process_start, routes, watches, signals, native })
+        let evidence = self.evidence.keep();
+        Some(KeptTarget { target, scraped_at, process_start, routes, watches, signals, native, evidence })
     }
 
     /// Goes on from what an earlier agent kept, unless that was too long before `now`. Answers why a detector could not.
@@ -98,6 +102,7 @@ impl Target {
         self.native = kept.native.map(|native| Box::new(NativePages::restore(native)));
         let refused;
         (self.watches, refused) = Watches::restore(kept.watches, &self.routes);
+        self.evidence = kept.evidence.map(Evidence::restore).unwrap_or_default();
         refused.or(of_signals)
     }
 

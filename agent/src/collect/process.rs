@@ -6,6 +6,8 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use super::strain::Strain;
+
 #[cfg(target_os = "linux")]
 #[path = "process/linux.rs"]
 mod system;
@@ -33,6 +35,8 @@ pub(crate) struct Process {
     pub(crate) memory_of_group: Option<(u64, u64)>,
     /// Start, in seconds since the Unix epoch.
     pub(crate) start_time: f64,
+    /// What held it up, if anything did.
+    pub(crate) strain: Strain,
 }
 
 /// Reads the agent's own process and those behind the targets.

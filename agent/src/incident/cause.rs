@@ -4,21 +4,28 @@
 //! What they add while routes are anomalous is held against what these routes' requests lost, by
 //! [`outrigger_detect::attribute`]. What is said is an indication with a strength; without one, the cause is unknown.
 
+mod facts;
+mod kept;
+mod machine;
 mod meter;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod usual;
 mod words;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use outrigger_detect::{CauseKind, Symptoms, attribute};
+use outrigger_detect::{CauseKind, PartKind, Symptoms, attribute};
 use serde::{Deserialize, Serialize};
 
+use crate::collect::strain::Strain;
 use crate::derive::Routes;
 use crate::series::SeriesTable;
-use meter::{Amount, Key, Totals};
+pub(crate) use kept::KeptEvidence;
+use meter::{Amount, Key, Measure, Totals};
+use reading::{Reading, Sums};
 use usual::Usual;
 
 /// One thing that may be the matter.
@@ -46,28 +53,6 @@ pub(crate) struct Trouble {
     pub(crate) failed: f64,
 }
 
-/// What one interval brought.
-#[derive(Clone, Debug, Default)]
-struct Reading {
-    at: Option<SystemTime>,
-    seconds: f64,
-    requests: f64,
-    /// Seconds that the requests took together.
-    spent: f64,
-    /// By key; what is not listed is nought.
-    amounts: Vec<(usize, Amount)>,
-}
-
-/// What is summed up since an incident's onset.
-#[derive(Debug, Default)]
-struct Sums {
-    is_too_late: bool,
-    seconds: f64,
-    requests: f64,
-    spent: f64,
-    amounts: Vec<Amount>,
-}
-
 /// What speaks for the causes of one target's incidents.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
@@ -75,7 +60,12 @@ pub(crate) struct Evidence {
     keys: Vec<Key>,
     index: HashMap<Key, usize>,
     /// What each series held at the page before.
-    last: HashMap<u64, Totals>,
+    last: BTreeMap<u64, Totals>,
+    /// What held the service up until now, and what of it is in the readings.
+    strain: Option<Strain>,
+    last_strain: Option<Strain>,
+    /// The most connections that each pool may have.
+    limits: BTreeMap<Box<str>, f64>,
     /// The latest calm intervals. They become part of the usual once it is clear that no incident had begun in them.
     recent: VecDeque<Reading>,
     usual: Usual,
@@ -107,6 +97,11 @@ const RESTART_WITHIN: Duration = Duration::from_secs(300);
 const MAX_CAUSES: usize = 4;
 
 impl Evidence {
+    /// Notes what has held the service up until now, as the machine tells it; nothing where it does not.
+    pub(crate) fn strained(&mut self, strain: Option<Strain>) {
+        self.strain = strain;
+    }
+
     /// Takes in the page that was just read.
     pub(crate) fn observe(&mut self, series: &SeriesTable, routes: &Routes, at: SystemTime) {
         let is_first = self.last.is_empty();
@@ -126,8 +121,8 @@ impl Evidence {
                 reading.spent += if interval.sum.is_finite() { interval.sum.max(0.0) } else { 0.0 };
             }
         }
-        let mut amounts: HashMap<usize, Amount> = HashMap::new();
-        let mut seen = HashMap::with_capacity(self.last.len());
+        let mut amounts: BTreeMap<usize, Amount> = BTreeMap::new();
+        let mut seen = BTreeMap::new();
         // What a limit kept off the page before comes back with all that it has ever counted.
         let was_hidden = !restarted && meter::families().any(|name| series.was_hidden(name));
         meter::read(series, |identity, key, totals| {
@@ -153,8 +148,16 @@ impl Evidence {
             }
         }
         self.last = seen;
+        self.limits = meter::limits(series).take(MAX_KEYS).collect();
+        let strain_before = std::mem::replace(&mut self.last_strain, self.strain);
         if is_first || reading.seconds <= 0.0 {
             return;
+        }
+        if let (Some(before), Some(now)) = (strain_before, self.strain) {
+            for (key, seconds) in machine::since(&before, &now) {
+                let id = intern(&mut self.keys, &mut self.index, key);
+                amounts.entry(id).or_default().seconds += seconds;
+            }
         }
         meter::hold(&self.keys, &mut amounts);
         reading.amounts = amounts.into_iter().collect();
@@ -213,8 +216,14 @@ impl Evidence {
         }
         self.cost = cost;
         let statement = self.usual.statement(&self.keys);
-        let parts: Vec<_> = (0..self.keys.len())
-            .filter_map(|id| Some((id, self.usual.part(self.keys.get(id)?, id, during, statement)?)))
+        // In the order of their names: that in which a page tells them says nothing.
+        let mut keys: Vec<_> = self.keys.iter().enumerate().collect();
+        keys.sort_by(|(_, one), (_, other)| one.cmp(other));
+        let is_crowded = machine::is_crowded(&keys, &self.usual, during);
+        let parts: Vec<_> = keys
+            .iter()
+            .filter(|(_, key)| is_crowded || key.measure != Measure::Part(PartKind::Crowd))
+            .filter_map(|(id, key)| Some((*id, *key, self.usual.part(key, *id, during, statement)?)))
             .collect();
         let since_restart = self.restarted_at.and_then(|restart| trouble.onset.duration_since(restart).ok());
         // What is measured is measured for all routes together, so it is held against what all of them lost.
@@ -224,59 +233,34 @@ impl Evidence {
             added_seconds,
             failed: trouble.failed * coverage,
             traffic: during.requests / during.seconds / self.usual.rate(),
+            retried: keys
+                .iter()
+                .filter(|(_, key)| key.measure == Measure::Retries)
+                .map(|(id, _)| self.usual.more_calls(*id, during))
+                .sum(),
             restarted: since_restart.is_some_and(|since| since <= RESTART_WITHIN),
-            parts: parts.iter().map(|(_, part)| *part).collect(),
+            parts: parts.iter().map(|(.., part)| *part).collect(),
         };
+        let facts = facts::Facts::new(&keys, &self.usual, during, &self.limits, self.strain.as_ref());
         let cause = |attribution: &outrigger_detect::Attribution| {
             let told = attribution.part.and_then(|part| {
-                let (id, part) = parts.get(part)?;
-                let key = self.keys.get(*id)?;
-                Some((key, *part, self.usual.contrast(*id, during)))
+                let (id, key, part) = parts.get(part)?;
+                Some(words::Told { key, part: *part, contrast: self.usual.contrast(*id, during) })
             });
+            // Who has seen the plan knows more than that it is slow.
+            let unserved = told.as_ref().is_some_and(|told| facts.lacks_index(&told.key.name));
+            let kind = match attribution.kind {
+                CauseKind::SlowQuery if unserved => CauseKind::MissingIndex,
+                kind => kind,
+            };
             Cause {
-                cause: attribution.kind,
+                cause: kind,
                 strength: attribution.strength,
-                subject: told.map(|(key, ..)| key.name.to_string()),
-                evidence: words::evidence(attribution.kind, told.as_ref(), &symptoms),
+                subject: told.as_ref().map(|told| told.key.name.to_string()).filter(|name| !name.is_empty()),
+                evidence: words::evidence(kind, told.as_ref(), &symptoms, &facts),
             }
         };
         Some(attribute(&symptoms).iter().take(MAX_CAUSES).map(cause).collect())
-    }
-}
-
-impl Reading {
-    /// Appends a later one.
-    fn add(&mut self, later: Self) {
-        self.at = later.at;
-        self.seconds += later.seconds;
-        self.requests += later.requests;
-        self.spent += later.spent;
-        for (id, amount) in later.amounts {
-            match self.amounts.iter_mut().find(|(known, _)| *known == id) {
-                Some((_, sum)) => sum.add(&amount),
-                None => self.amounts.push((id, amount)),
-            }
-        }
-    }
-}
-
-impl Sums {
-    fn add(&mut self, reading: &Reading) {
-        self.seconds += reading.seconds;
-        self.requests += reading.requests;
-        self.spent += reading.spent;
-        for (id, amount) in &reading.amounts {
-            if self.amounts.len() <= *id {
-                self.amounts.resize(id + 1, Amount::default());
-            }
-            if let Some(sum) = self.amounts.get_mut(*id) {
-                sum.add(amount);
-            }
-        }
-    }
-
-    fn amount(&self, id: usize) -> Amount {
-        self.amounts.get(id).copied().unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod faults;
 mod passwords;
+mod recommendations;
 mod routes;
 mod shutdown;
 mod store;
@@ -19,6 +20,7 @@ use config::Config;
 use faults::{Injector, Switches, TruthFile};
 use outrigger::admin::AdminListener;
 use passwords::Passwords;
+use recommendations::Recommendations;
 use routes::Shop;
 use routes::limits::Limits;
 use std::error::Error;
@@ -63,7 +65,8 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 
     // (3) Time all that goes through the pool and (4) look at the plans of what is slow: see `store`.
     // (5) Count the caches' hits and misses, and time Redis: see `catalog`.
-    // (6) Count background work and how it ends, and guard what it depends on: see `workers`.
+    // (6) Count background work and how it ends, and guard what it depends on: see `workers`. Time the calls to other
+    // services: see `recommendations`.
     let (db, folder) = tokio::select! {
         opened = Database::open(config, &metrics) => opened?,
         () = stop.wait() => return Ok(()),
@@ -73,7 +76,7 @@ async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let switches = Switches::new(truth);
 
     let shop = Shop { db: db.clone(), catalog, passwords: Passwords::new(), queue };
-    let injector = Injector::new(switches.clone(), db.clone());
+    let injector = Injector::new(switches.clone(), db.clone(), Recommendations::new(&metrics));
     let limits = Limits::new(config.request_timeout, config.max_in_flight as usize);
     let mut app = routes::router()
         .with_state(shop)

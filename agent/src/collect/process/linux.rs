@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::Process;
+use crate::collect::strain;
 
 /// The process that listens on one of `addresses`, or on the wildcard address and one of their ports.
 pub(super) fn listener(addresses: &[SocketAddr]) -> Result<u32, String> {
@@ -55,6 +56,7 @@ pub(super) fn read(pid: u32) -> Result<(u64, Process), String> {
         max_fds: file("limits").ok().and_then(|limits| max_fds(&limits)),
         memory_of_group: file("cgroup").ok().and_then(|groups| memory_of_group(&groups, Path::new(CGROUPS))),
         start_time: boot + seconds(stat.start_ticks),
+        strain: strain::read(pid),
     };
     Ok((stat.start_ticks, process))
 }

@@ -1,22 +1,45 @@
 //! Which series of a page tell what the time of requests is spent on.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use outrigger_detect::PartKind;
-use outrigger_semconv::{cache, db, http, label, process, resilience, runtime};
+use outrigger_semconv::{cache, db, db_findings, http, label, process, resilience, runtime, task};
+use serde::{Deserialize, Serialize};
 
 use crate::series::{Data, Point, SeriesTable};
 
+/// What a figure is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Measure {
+    /// What time is spent on.
+    Part(PartKind),
+    /// Look-ups of a cache that found something.
+    Hits,
+    /// Look-ups that did not.
+    Misses,
+    /// Connections of a pool that were given out, and how long they stayed away.
+    Uses,
+    /// Plans of statements on a table that were found to want an index.
+    Unserved,
+    /// Statements that one request repeated (N+1), as the service found them.
+    Repeats,
+    /// Calls that were made again.
+    Retries,
+    /// CPU time of everything on the machine.
+    Busy,
+}
+
 /// One thing that is measured.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Key {
-    pub(super) kind: PartKind,
+    pub(super) measure: Measure,
     /// Which of its kind.
     pub(super) name: Box<str>,
 }
 
 /// What was counted in some time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Amount {
     pub(super) calls: f64,
     pub(super) seconds: f64,
@@ -60,7 +83,10 @@ pub(super) fn families() -> impl Iterator<Item = &'static str> {
         &db::CLIENT_CONNECTION_WAIT_TIME,
         &db::CLIENT_CONNECTION_USE_TIME,
         &db::CLIENT_CONNECTION_TIMEOUTS,
+        &db_findings::CLIENT_PLAN_FINDINGS,
+        &db_findings::CLIENT_N_PLUS_ONE,
         &cache::LOAD_DURATION,
+        &cache::REQUESTS,
         &http::CLIENT_REQUEST_DURATION,
         &runtime::SCHEDULING_DELAY,
         &process::CPU_SECONDS,
@@ -68,6 +94,7 @@ pub(super) fn families() -> impl Iterator<Item = &'static str> {
         &resilience::RETRIES,
         &resilience::TIMEOUTS,
         &resilience::BREAKER_CALLS,
+        &task::RETRIES,
     ];
     metrics.into_iter().flat_map(|metric| [Some(metric.name), metric.name.strip_suffix("_total")]).flatten()
 }
@@ -86,6 +113,8 @@ pub(super) fn read(series: &SeriesTable, mut each: impl FnMut(u64, Key, Totals))
         // Less the statements that ran meanwhile, see `hold`. The calls are those that waited.
         let totals = Totals(Amount { calls: 0.0, ..amount });
         each(point.identity, key(PartKind::Pool, point, &[label::DB_CLIENT_CONNECTION_POOL_NAME]), totals);
+        let uses = named(Measure::Uses, point, &[label::DB_CLIENT_CONNECTION_POOL_NAME]);
+        each(also(point.identity), uses, Totals(amount));
     }
     for point in series.family(cache::LOAD_DURATION.name) {
         timed(PartKind::CacheLoad, point, &[label::CACHE_NAME], &mut each);
@@ -102,7 +131,11 @@ pub(super) fn read(series: &SeriesTable, mut each: impl FnMut(u64, Key, Totals))
     for point in counter(series, cpu) {
         let Some(seconds) = point.number() else { continue };
         let name = "the process".into();
-        each(point.identity, Key { kind: PartKind::Cpu, name }, Totals(Amount { seconds, ..Amount::default() }));
+        each(
+            point.identity,
+            Key { measure: Measure::Part(PartKind::Cpu), name },
+            Totals(Amount { seconds, ..Amount::default() }),
+        );
     }
     let mut failures = |family: &str, kind, name: &[&str], counts: fn(&Point) -> bool| {
         for point in counter(series, family).filter(|point| counts(point)) {
@@ -117,6 +150,36 @@ pub(super) fn read(series: &SeriesTable, mut each: impl FnMut(u64, Key, Totals))
     failures(resilience::TIMEOUTS.name, PartKind::Downstream, &[label::DEPENDENCY], all);
     let rejected = |point: &Point| point.label(label::BREAKER_RESULT) == Some("rejected");
     failures(resilience::BREAKER_CALLS.name, PartKind::Downstream, &[label::DEPENDENCY], rejected);
+    let mut counts = |family: &str, measure, name: &[&str], of: fn(&Point) -> bool| {
+        for point in counter(series, family).filter(|point| of(point)) {
+            let Some(calls) = point.number() else { continue };
+            let totals = Totals(Amount { calls, ..Amount::default() });
+            each(also(point.identity), named(measure, point, name), totals);
+        }
+    };
+    counts(resilience::RETRIES.name, Measure::Retries, &[label::DEPENDENCY], all);
+    counts(task::RETRIES.name, Measure::Retries, &[label::TASK_NAME], all);
+    let found = |point: &Point| point.label(label::CACHE_RESULT) == Some("hit");
+    let missed = |point: &Point| point.label(label::CACHE_RESULT) == Some("miss");
+    counts(cache::REQUESTS.name, Measure::Hits, &[label::CACHE_NAME], found);
+    counts(cache::REQUESTS.name, Measure::Misses, &[label::CACHE_NAME], missed);
+    let wants_index =
+        |point: &Point| matches!(point.label(label::DB_PLAN_FINDING), Some("missing_index" | "sequential_scan"));
+    counts(db_findings::CLIENT_PLAN_FINDINGS.name, Measure::Unserved, &[label::DB_COLLECTION_NAME], wants_index);
+    counts(db_findings::CLIENT_N_PLUS_ONE.name, Measure::Repeats, &[label::HTTP_ROUTE], all);
+}
+
+/// The most connections that each pool may have.
+pub(super) fn limits(series: &SeriesTable) -> impl Iterator<Item = (Box<str>, f64)> {
+    series.family(db::CLIENT_CONNECTION_MAX.name).filter_map(|point| {
+        let name = named(Measure::Uses, point, &[label::DB_CLIENT_CONNECTION_POOL_NAME]).name;
+        Some((name, point.number().filter(|most| most.is_finite() && *most > 0.0)?))
+    })
+}
+
+/// Who is remembered by a point's identity, but for a second thing that the point tells.
+fn also(identity: u64) -> u64 {
+    identity ^ 0x5bd1_e995_9e37_79b9
 }
 
 /// The points of a counter, whose family OpenMetrics writes without the `_total`.
@@ -126,8 +189,9 @@ fn counter<'a>(series: &'a SeriesTable, name: &str) -> impl Iterator<Item = &'a 
 
 /// While a statement runs its connection is in use. What is left of the use is a connection that somebody holds for nothing.
 /// Which pool a statement used is not on the page, so this works for services with one.
-pub(super) fn hold(keys: &[Key], amounts: &mut HashMap<usize, Amount>) {
-    let of = |kind| keys.iter().enumerate().filter(move |(_, key)| key.kind == kind).map(|(id, _)| id);
+pub(super) fn hold(keys: &[Key], amounts: &mut BTreeMap<usize, Amount>) {
+    let of =
+        |kind| keys.iter().enumerate().filter(move |(_, key)| key.measure == Measure::Part(kind)).map(|(id, _)| id);
     let statements: f64 = of(PartKind::Database).filter_map(|id| amounts.get(&id)).map(|amount| amount.seconds).sum();
     // One that is no longer on the page, under another name before a deploy, uses nothing.
     let pools: Vec<_> = of(PartKind::Pool).filter(|id| amounts.contains_key(id)).collect();
@@ -150,6 +214,10 @@ fn histogram(point: &Point) -> Option<Totals> {
 }
 
 fn key(kind: PartKind, point: &Point, name: &[&str]) -> Key {
+    named(Measure::Part(kind), point, name)
+}
+
+fn named(measure: Measure, point: &Point, name: &[&str]) -> Key {
     let words: Vec<_> = name.iter().filter_map(|label| point.label(label)).filter(|word| !word.is_empty()).collect();
-    Key { kind, name: words.join(" ").into() }
+    Key { measure, name: words.join(" ").into() }
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::collect::scrape::Page;
 
 /// What a service does in one second, for ten requests.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Second {
     requests: f64,
     statements: f64,
@@ -20,6 +20,26 @@ struct Second {
     load_seconds: f64,
     cpu: f64,
     timeouts: f64,
+    calls: f64,
+    call_seconds: f64,
+    retries: f64,
+    hits: f64,
+    delay: f64,
+    unserved: f64,
+    repeats: f64,
+    /// What the machine does to it.
+    machine: Machine,
+}
+
+/// Shares of a second.
+#[derive(Clone, Copy, Default)]
+struct Machine {
+    throttled: f64,
+    crowded: f64,
+    memory: f64,
+    disk: f64,
+    /// Processors that other programs use.
+    others: f64,
 }
 
 const CALM: Second = Second {
@@ -32,7 +52,43 @@ const CALM: Second = Second {
     load_seconds: 0.01,
     cpu: 0.1,
     timeouts: 0.0,
+    calls: 10.0,
+    call_seconds: 0.1,
+    retries: 0.0,
+    hits: 9.5,
+    delay: 0.001,
+    unserved: 0.0,
+    repeats: 0.0,
+    machine: Machine { throttled: 0.0, crowded: 0.05, memory: 0.0, disk: 0.01, others: 0.2 },
 };
+
+impl Second {
+    /// One second more, in which all that takes time took so many times as long.
+    fn add(&mut self, second: &Self, wobble: f64) {
+        self.requests += second.requests;
+        self.statements += second.statements;
+        self.statement_seconds += second.statement_seconds * wobble;
+        self.wait_seconds += second.wait_seconds * wobble;
+        self.use_seconds += second.use_seconds * wobble;
+        self.loads += second.loads;
+        self.load_seconds += second.load_seconds * wobble;
+        self.cpu += second.cpu * wobble;
+        self.timeouts += second.timeouts;
+        self.calls += second.calls;
+        self.call_seconds += second.call_seconds * wobble;
+        self.retries += second.retries;
+        self.hits += second.hits;
+        self.delay += second.delay * wobble;
+        self.unserved += second.unserved;
+        self.repeats += second.repeats;
+        let (all, one) = (&mut self.machine, &second.machine);
+        all.throttled += one.throttled;
+        all.crowded += one.crowded;
+        all.memory += one.memory;
+        all.disk += one.disk;
+        all.others += one.others + second.cpu;
+    }
+}
 
 /// A service that is scraped each second.
 struct Service {
@@ -41,9 +97,11 @@ struct Service {
     evidence: Evidence,
     began: Instant,
     second: u64,
-    totals: [f64; 9],
+    totals: Second,
     /// A family that is not on the page.
     away: &'static str,
+    /// Families stand on the page the other way round.
+    is_turned: bool,
 }
 
 impl Service {
@@ -54,8 +112,9 @@ impl Service {
             evidence: Evidence::default(),
             began: Instant::now(),
             second: 0,
-            totals: [0.0; 9],
+            totals: Second::default(),
             away: "",
+            is_turned: false,
         }
     }
 
@@ -78,32 +137,19 @@ impl Service {
         for second in 0..seconds {
             // Nothing is ever as steady as a constant.
             let wobble = 1.0 + 0.02 * f64::from(second % 7) - 0.06;
-            let Second { requests, statements, statement_seconds, wait_seconds, use_seconds, .. } = doing;
-            let Second { loads, load_seconds, cpu, timeouts, .. } = doing;
-            let now = [
-                requests,
-                statements,
-                statement_seconds * wobble,
-                wait_seconds * wobble,
-                use_seconds * wobble,
-                loads,
-                load_seconds * wobble,
-                cpu * wobble,
-                timeouts,
-            ];
-            self.totals.iter_mut().zip(now).for_each(|(total, now)| *total += now);
-            let [requests, statements, statement_seconds, wait, used, loads, load_seconds, cpu, timeouts] = self.totals;
-            let mut text = String::new();
+            self.totals.add(&doing, wobble);
+            let Second { requests, statements, statement_seconds, wait_seconds: wait, use_seconds: used, .. } =
+                self.totals;
+            let Second { loads, load_seconds, cpu, timeouts, calls, call_seconds, .. } = self.totals;
+            let Second { retries, hits, delay, unserved, repeats, machine, .. } = self.totals;
+            let mut families: Vec<String> = Vec::new();
             let mut histogram = |name: &str, labels: &str, count: f64, sum: f64| {
                 if name == self.away {
                     return;
                 }
                 let bucket = format!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
-                writeln!(
-                    text,
-                    "# TYPE {name} histogram\n{bucket}\n{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}"
-                )
-                .unwrap();
+                let sum = format!("{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}\n");
+                families.push(format!("# TYPE {name} histogram\n{bucket}\n{sum}"));
             };
             let route = "http_request_method=\"GET\",http_route=\"/\",http_response_status_code=\"200\"";
             histogram("http_server_request_duration_seconds", route, requests, requests * 0.01);
@@ -113,9 +159,35 @@ impl Service {
             histogram("db_client_connection_wait_time_seconds", pool, statements, wait);
             histogram("db_client_connection_use_time_seconds", pool, statements, used);
             histogram("cache_load_duration_seconds", "cache_name=\"prices\"", loads, load_seconds);
-            writeln!(text, "# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total {cpu}").unwrap();
-            let family = "db_client_connection_timeouts";
-            writeln!(text, "# TYPE {family} counter\n{family}_total{{{pool}}} {timeouts}\n# EOF").unwrap();
+            let stock = "server_address=\"stock.example\"";
+            histogram("http_client_request_duration_seconds", stock, calls, call_seconds);
+            histogram("tokio_runtime_scheduling_delay_seconds", "tokio_runtime_name=\"main\"", requests, delay);
+            let mut counter = |name: &str, labels: &str, value: f64| {
+                families.push(format!("# TYPE {name} counter\n{name}_total{{{labels}}} {value}\n"));
+            };
+            counter("process_cpu_seconds", "", cpu);
+            counter("db_client_connection_timeouts", pool, timeouts);
+            counter("resilience_retries", "dependency=\"stock\"", retries);
+            counter("db_client_n_plus_one", "http_route=\"/\"", repeats);
+            let plan = "db_plan_finding=\"missing_index\",db_collection_name=\"products\"";
+            counter("db_client_plan_findings", plan, unserved);
+            let result = |result: &str, value: f64| {
+                format!("cache_requests_total{{cache_name=\"prices\",cache_result=\"{result}\"}} {value}\n")
+            };
+            families.push(format!("# TYPE cache_requests counter\n{}{}", result("hit", hits), result("miss", loads)));
+            families.push(format!("# TYPE db_client_connection_max gauge\ndb_client_connection_max{{{pool}}} 10\n"));
+            if self.is_turned {
+                families.reverse();
+            }
+            self.evidence.strained(Some(Strain {
+                throttled: Some(machine.throttled),
+                cpu: Some(machine.crowded),
+                memory: Some(machine.memory),
+                disk: Some(machine.disk),
+                busy: Some(machine.others),
+                working_set: Some((95, 100)),
+            }));
+            let text = families.concat() + "# EOF\n";
             self.scrape(text);
         }
     }
@@ -123,7 +195,8 @@ impl Service {
     /// The causes after a minute of calm and ten seconds of trouble that costs so many seconds and failures.
     fn causes(doing: Second, added_seconds: f64, failed: f64) -> Vec<Cause> {
         let mut service = Self::new();
-        service.serve(60, CALM);
+        // Whole pieces, after a first page that only says where the counters stand.
+        service.serve(61, CALM);
         let onset = service.now();
         service.serve(10, doing);
         service.evidence.explain(&Trouble { onset, added_seconds, failed }).unwrap()
@@ -152,9 +225,9 @@ fn statements_that_were_off_the_page_count_from_where_they_stood() {
 fn a_sum_that_is_no_number_is_not_kept() {
     let mut service = Service::new();
     service.serve(60, CALM);
-    let statements = std::mem::replace(&mut service.totals[2], f64::NAN);
+    let statements = std::mem::replace(&mut service.totals.statement_seconds, f64::NAN);
     service.serve(1, CALM);
-    service.totals[2] = statements;
+    service.totals.statement_seconds = statements;
     service.serve(60, CALM);
     let onset = service.now();
     service.serve(10, Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM });
@@ -183,6 +256,97 @@ fn each_kind_of_trouble_is_named_with_what_is_the_matter() {
     let surge =
         Second { requests: 40.0, statements: 80.0, statement_seconds: 0.16, use_seconds: 0.2, cpu: 0.4, ..CALM };
     assert_eq!(Service::first(surge, 5.0).0, CauseKind::Traffic);
+}
+
+/// Something that the machine does.
+fn machine(machine: Machine) -> Second {
+    Second { machine, ..CALM }
+}
+
+#[test]
+fn calls_retries_the_runtime_and_the_machine_are_named() {
+    let own = |name: &str| Some(name.to_owned());
+    let slow = Second { call_seconds: 2.1, ..CALM };
+    assert_eq!(Service::first(slow, 20.0), (CauseKind::Dependency, own("stock.example")));
+    let again = Second { calls: 40.0, call_seconds: 0.4, retries: 30.0, ..CALM };
+    assert_eq!(Service::first(again, 3.0), (CauseKind::Retries, own("stock.example")));
+    assert_eq!(Service::first(Second { delay: 1.0, ..CALM }, 10.0), (CauseKind::Runtime, own("main")));
+    let calm = CALM.machine;
+    let throttled = machine(Machine { throttled: 0.8, ..calm });
+    assert_eq!(Service::first(throttled, 0.6), (CauseKind::CpuThrottling, own("the CPU limit")));
+    let crowded = machine(Machine { crowded: 0.95, others: 1.8, ..calm });
+    assert_eq!(Service::first(crowded, 0.6), (CauseKind::CpuContention, own("other programs")));
+    let memory = machine(Machine { memory: 0.9, ..calm });
+    assert_eq!(Service::first(memory, 0.6), (CauseKind::MemoryPressure, own("memory")));
+    let disk = machine(Machine { disk: 0.9, ..calm });
+    assert_eq!(Service::first(disk, 0.6), (CauseKind::DiskPressure, own("disks")));
+    // What waits for processors that nobody else has waits for its own threads.
+    let own_threads = machine(Machine { crowded: 0.95, ..calm });
+    assert_eq!(Service::first(own_threads, 0.6).0, CauseKind::Dependency);
+}
+
+#[test]
+fn evidence_has_the_numbers_that_make_it_clear() {
+    let first = |doing, added| Service::causes(doing, added, 0.0).remove(0);
+    let pool = first(Second { wait_seconds: 2.0, use_seconds: 3.0, ..CALM }, 50.0);
+    assert!(pool.evidence.contains("need 3.0 connections (Little's law), and the pool has 10"), "{pool:?}");
+    let flushed = Second { loads: 8.0, hits: 2.0, load_seconds: 0.2, ..CALM };
+    let cache = first(flushed, 2.0);
+    assert!(cache.evidence.ends_with("its hit ratio went from 95 % to 20 %"), "{cache:?}");
+    let scan = first(Second { statement_seconds: 1.04, use_seconds: 1.05, unserved: 1.0, ..CALM }, 10.0);
+    assert_eq!((scan.cause, scan.subject.as_deref()), (CauseKind::MissingIndex, Some("SELECT products")));
+    let many = Second { statements: 400.0, statement_seconds: 0.8, use_seconds: 0.85, repeats: 10.0, ..CALM };
+    let many = first(many, 8.0);
+    assert!(many.cause == CauseKind::NPlusOne && many.evidence.contains("found 100 statements repeated"), "{many:?}");
+    let memory = first(machine(Machine { memory: 0.9, ..CALM.machine }), 0.6);
+    assert!(
+        memory
+            .evidence
+            .ends_with("90 % of the time instead of 0 %; the container's working set is at 95 % of its limit"),
+        "{memory:?}"
+    );
+}
+
+#[test]
+fn the_order_of_the_page_makes_no_difference() {
+    let causes = |is_turned| {
+        let mut service = Service::new();
+        service.is_turned = is_turned;
+        service.serve(60, CALM);
+        let onset = service.now();
+        service.serve(10, Second { statement_seconds: 0.6, use_seconds: 0.7, cpu: 0.7, call_seconds: 0.7, ..CALM });
+        let causes = service.evidence.explain(&Trouble { onset, added_seconds: 15.0, failed: 0.0 }).unwrap();
+        causes.into_iter().map(|cause| (cause.cause, cause.subject, (cause.strength * 1e6).round())).collect::<Vec<_>>()
+    };
+    let told = causes(false);
+    assert!(told.len() > 1, "{told:?}");
+    assert_eq!(told, causes(true));
+}
+
+#[test]
+fn another_agent_goes_on_from_what_was_kept() {
+    let mut service = Service::new();
+    service.serve(60, CALM);
+    let kept = serde_json::to_string(&service.evidence.keep().unwrap()).unwrap();
+    assert!(kept.len() < 20_000, "{} bytes", kept.len());
+    service.evidence = Evidence::restore(serde_json::from_str(&kept).unwrap());
+    assert_eq!(serde_json::to_string(&service.evidence.keep().unwrap()).unwrap(), kept);
+    // Its first page only says where the counters stand.
+    service.serve(1, CALM);
+    let onset = service.now();
+    service.serve(10, Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM });
+    let causes = service.evidence.explain(&Trouble { onset, added_seconds: 10.0, failed: 0.0 }).unwrap();
+    assert_eq!(causes[0].cause, CauseKind::SlowQuery, "{causes:?}");
+
+    // Figures that JSON cannot hold are not kept, and damaged ones not taken up.
+    let mut damaged: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    damaged["keys"] = serde_json::json!([]);
+    let damaged = Evidence::restore(serde_json::from_value(damaged).unwrap());
+    assert!(damaged.keys.is_empty() && !damaged.usual.is_known());
+    service.evidence.calm();
+    service.totals.cpu = 1e308;
+    service.serve(700, Second { cpu: 1e306, ..CALM });
+    assert_eq!(service.evidence.keep(), None);
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 use outrigger_detect::{Part, PartKind};
 
-use super::meter::{Amount, Key};
-use super::{Reading, Sums};
+use serde::{Deserialize, Serialize};
+
+use super::machine;
+use super::meter::{Amount, Key, Measure};
+use super::reading::{Reading, Sums};
 
 /// After this long a calm second counts half.
 const HALF_LIFE_SECONDS: f64 = 600.0;
@@ -13,11 +16,13 @@ const BLOCK_SECONDS: f64 = 5.0;
 const BLOCK_WEIGHT: f64 = 0.1;
 /// As many pieces must have been seen before anything is said.
 const MIN_BLOCKS: u32 = 4;
+/// The mean of several pieces swings less than one of them; of more than so many it does not, since neighbours are alike.
+const MAX_PIECES: f64 = 6.0;
 /// No part is steadier than this share of its mean.
 const LEAST_SWING: f64 = 0.05;
 
 /// Everything that is usual, forgetting slowly.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Usual {
     seconds: f64,
     requests: f64,
@@ -29,7 +34,7 @@ pub(super) struct Usual {
     blocks: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct OfKey {
     sums: Amount,
     /// The piece at hand.
@@ -103,16 +108,42 @@ impl Usual {
         Contrast { calls: (then.calls / self.requests, now.calls / during.requests), seconds: (each(then), each(now)) }
     }
 
+    /// Which part of the time it was so, before and during.
+    pub(super) fn share(&self, id: usize, during: &Sums) -> (f64, f64) {
+        (self.of(id).sums.seconds / self.seconds, during.amount(id).seconds / during.seconds)
+    }
+
+    /// Calls beyond those that as many requests usually make; 0 where they are few enough to be chance.
+    pub(super) fn more_calls(&self, id: usize, during: &Sums) -> f64 {
+        let expected = (self.of(id).sums.calls / self.requests * during.requests).max(0.0);
+        let more = during.amount(id).calls - expected;
+        if more > 3.0 * expected.sqrt() && more >= 1.0 { more } else { 0.0 }
+    }
+
+    /// Whether all of it can be kept, and its pieces belong to so many keys.
+    pub(super) fn is_sound(&self, keys: usize) -> bool {
+        let own = [self.seconds, self.requests, self.spent, self.block_seconds, self.block_requests];
+        let of = |of: &OfKey| [of.sums.calls, of.sums.seconds, of.sums.failed, of.block, of.variance];
+        let all = own.into_iter().chain(self.of.iter().flat_map(of));
+        self.of.len() <= keys && all.into_iter().all(f64::is_finite)
+    }
+
     /// How long a statement of the database usually takes, whichever it is.
     pub(super) fn statement(&self, keys: &[Key]) -> f64 {
         let mut all = Amount::default();
-        let of = keys.iter().zip(&self.of).filter(|(key, _)| key.kind == PartKind::Database);
+        let of = keys.iter().zip(&self.of).filter(|(key, _)| key.measure == Measure::Part(PartKind::Database));
         of.for_each(|(_, of)| all.add(&of.sums));
         if all.calls > 0.0 { all.seconds / all.calls } else { 0.0 }
     }
 
     /// What a part added beyond what as many requests usually need. `statement` is what a statement usually takes.
     pub(super) fn part(&self, key: &Key, id: usize, during: &Sums, statement: f64) -> Option<Part> {
+        let Measure::Part(kind) = key.measure else { return None };
+        if kind.is_of_machine() {
+            let share = self.share(id, during);
+            let swing = self.of(id).variance.sqrt() * self.rate();
+            return Some(machine::part(kind, share, swing, during.spent));
+        }
         let (of, now) = (self.of(id), during.amount(id));
         let requests = during.requests;
         let mean = of.sums.seconds / self.requests;
@@ -120,16 +151,17 @@ impl Usual {
         // What fails anyway swings by about the root of its number.
         let expected = (of.sums.failed / self.requests * requests).max(0.0);
         let failed = Some(now.failed - expected).filter(|failed| *failed > 3.0 * expected.sqrt()).unwrap_or(0.0);
-        let (by_calls, by_duration) = match key.kind {
+        let (by_calls, by_duration) = match kind {
             // Samples of how late it runs: each request waits about so long at least once.
             PartKind::Runtime => (0.0, requests * (contrast.seconds.1 - contrast.seconds.0)),
             // Not all that takes it is a call, and what is held for nothing is none.
             PartKind::Cpu => (now.seconds - mean * requests, 0.0),
             PartKind::Pool => (0.0, now.seconds - mean * requests),
+            PartKind::Throttle | PartKind::Crowd | PartKind::Memory | PartKind::Disk => (0.0, 0.0),
             PartKind::Database | PartKind::CacheLoad | PartKind::Downstream => {
                 // Without the additional calls none of their time would be spent, however slow they are for being many.
                 // But a few additional statements that are slow are no flood of them.
-                let each = match key.kind {
+                let each = match kind {
                     PartKind::Database => contrast.seconds.1.min(statement.max(contrast.seconds.0)),
                     _ => contrast.seconds.1,
                 };
@@ -137,12 +169,12 @@ impl Usual {
                 (by_calls, now.seconds - mean * requests - by_calls)
             }
         };
-        let swing = match key.kind {
+        let swing = match kind {
             PartKind::Runtime => contrast.seconds.0,
             _ => of.variance.sqrt().max(LEAST_SWING * mean.abs()),
         };
-        let deviation = (by_calls + by_duration) / (swing * requests).max(1e-9);
-        Some(Part { kind: key.kind, by_calls, by_duration, failed, deviation })
-            .filter(|part| part.deviation.is_finite())
+        let pieces = (during.seconds / BLOCK_SECONDS).clamp(1.0, MAX_PIECES);
+        let deviation = (by_calls + by_duration) / (swing / pieces.sqrt() * requests).max(1e-9);
+        Some(Part { kind, by_calls, by_duration, failed, deviation }).filter(|part| part.deviation.is_finite())
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// What one measured part of the work can be blamed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PartKind {
     /// Statements of a database.
     Database,
@@ -17,6 +18,23 @@ pub enum PartKind {
     Cpu,
     /// How late the runtime runs what is ready, for each request.
     Runtime,
+    /// Requests under way while the container was held at its CPU limit.
+    Throttle,
+    /// Requests under way while other programs had the machine's processors.
+    Crowd,
+    /// Requests under way while something waited for memory: reclaimed, swapped, read in again.
+    Memory,
+    /// Requests under way while something waited for a disk.
+    Disk,
+}
+
+impl PartKind {
+    /// Whether it is something about the machine, which is measured by how long it lasted. Requests that were under way
+    /// meanwhile may have waited for it or not, so it accounts for no more than what nothing else does.
+    #[must_use]
+    pub fn is_of_machine(self) -> bool {
+        matches!(self, Self::Throttle | Self::Crowd | Self::Memory | Self::Disk)
+    }
 }
 
 /// What one part added during the incident, beyond what as many requests needed before it.
@@ -56,6 +74,8 @@ pub struct Symptoms {
     pub failed: f64,
     /// Requests per second during the incident, in units of the usual. Not a number if unknown.
     pub traffic: f64,
+    /// Calls that were made again beyond the usual. 0 if none, or if that is not counted.
+    pub retried: f64,
     /// The service was started anew shortly before the onset.
     pub restarted: bool,
     /// The parts that are measured.
@@ -68,6 +88,9 @@ pub struct Symptoms {
 pub enum CauseKind {
     /// Statements of the database take longer.
     SlowQuery,
+    /// A statement takes longer, and the database reads what an index would have spared it. Never told by [`attribute`],
+    /// which knows no plans: whoever does says so instead of [`CauseKind::SlowQuery`].
+    MissingIndex,
     /// Each request asks the database more often.
     #[serde(rename = "n_plus_one")]
     NPlusOne,
@@ -81,6 +104,16 @@ pub enum CauseKind {
     Cpu,
     /// The runtime is held up: something blocks its threads.
     Runtime,
+    /// Calls are made again and again.
+    Retries,
+    /// The container is held at its CPU limit.
+    CpuThrottling,
+    /// Other programs have the machine's processors.
+    CpuContention,
+    /// Memory is scarce: what is needed is reclaimed, swapped and read in again.
+    MemoryPressure,
+    /// The disk does not keep up.
+    DiskPressure,
     /// More requests than usual.
     Traffic,
     /// A restart, such as a deploy.
@@ -111,6 +144,8 @@ const BY_ELIMINATION: f64 = 0.5;
 const BY_ELIMINATION_AFTER_RESTART: f64 = 0.25;
 /// What speaks for a restart shortly before the onset. It is often the cause, and often the remedy of what went before.
 const BY_COINCIDENCE: f64 = 0.45;
+/// The most that is said for something about the machine but a limit of the container's own: whom it held up is not known.
+const BY_MACHINE: f64 = 0.55;
 /// As many times the usual traffic is a surge.
 const SURGE: f64 = 1.5;
 
@@ -161,7 +196,9 @@ fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
         believed(kind).max_by(|(_, one), (_, other)| size(one).total_cmp(&size(other))).map(|(index, _)| index)
     };
 
+    let added = symptoms.added_seconds;
     let misses = calls(PartKind::CacheLoad);
+    // What loads of the cache took is taken off what they consist of. These three do not overlap.
     let mut inner = misses;
     let mut take = |amount: f64| {
         let taken = amount.min(inner);
@@ -171,50 +208,81 @@ fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     let database = take(whole(PartKind::Database));
     let pool = take(whole(PartKind::Pool));
     let downstream = take(whole(PartKind::Downstream));
-    let computed = take(whole(PartKind::Cpu));
-    let runtime = whole(PartKind::Runtime);
-    // Where the process computes more and all statements are slower alike, they lack the CPU. Where it is one of them that
-    // is slower, the computing may be its own, in a database within the process.
+    let computed = (whole(PartKind::Cpu) - misses).max(0.0);
+    // Who has the processors: others do, unless the process itself has more of them.
+    let held_up = whole(PartKind::Throttle) + if computed < MIN_SHARE * added { whole(PartKind::Crowd) } else { 0.0 };
+    // Where there is too little CPU and all statements are slower alike, they lack it. Where it is one of them that is slower,
+    // the computing may be its own, in a database within the process.
     let of_one = believed(PartKind::Database).map(|(_, part)| part.by_calls + part.by_duration).fold(0.0, f64::max);
-    let starved = computed >= MIN_SHARE * symptoms.added_seconds && of_one < 0.5 * whole(PartKind::Database);
-    let (database, pool, cpu) =
-        if starved { (0.0, 0.0, computed) } else { (database, pool, (computed - database).max(0.0)) };
-
-    let more = calls(PartKind::Database);
-    let (kind, of_database) = if more > duration(PartKind::Database) {
-        (CauseKind::NPlusOne, database)
+    let starved = computed.max(held_up) >= MIN_SHARE * added && of_one < 0.5 * whole(PartKind::Database);
+    let (database, pool, cpu) = if starved {
+        (0.0, 0.0, computed)
     } else {
-        (CauseKind::SlowQuery, database)
+        (database, pool, (whole(PartKind::Cpu) - misses.max(whole(PartKind::Database))).max(0.0))
+    };
+
+    let of_database = if calls(PartKind::Database) > duration(PartKind::Database) {
+        CauseKind::NPlusOne
+    } else {
+        CauseKind::SlowQuery
     };
     // While statements take longer, connections are held longer and others wait for them.
-    let (of_database, pool) = if of_database > 0.5 * pool { (of_database + pool, 0.0) } else { (of_database, pool) };
-    let claims: [Claim; 6] = [
+    let (database, pool) = if database > 0.5 * pool { (database + pool, 0.0) } else { (database, pool) };
+    // Calls that are made again are more calls for each request.
+    let of_calls = if symptoms.retried > 0.0 && calls(PartKind::Downstream) > duration(PartKind::Downstream) {
+        CauseKind::Retries
+    } else {
+        CauseKind::Dependency
+    };
+    // Where the CPU is what there is too little of, all that is ready waits for it.
+    let lacks_cpu = cpu.max(held_up) >= MIN_SHARE * added;
+    let runtime = if lacks_cpu { 0.0 } else { whole(PartKind::Runtime) };
+    let mut claims = vec![
         (CauseKind::Cache, misses, teller(PartKind::CacheLoad)),
-        (kind, of_database, teller(PartKind::Database)),
+        (of_database, database, teller(PartKind::Database)),
         (CauseKind::ConnectionPool, pool, teller(PartKind::Pool)),
-        (CauseKind::Dependency, downstream, teller(PartKind::Downstream)),
+        (of_calls, downstream, teller(PartKind::Downstream)),
         (CauseKind::Cpu, cpu, teller(PartKind::Cpu)),
-        // Where the CPU is what there is too little of, all that is ready waits for it.
-        (
-            CauseKind::Runtime,
-            if cpu >= MIN_SHARE * symptoms.added_seconds { 0.0 } else { runtime },
-            teller(PartKind::Runtime),
-        ),
+        (CauseKind::Runtime, runtime, teller(PartKind::Runtime)),
     ];
-    let mut causes = named(&claims, symptoms.added_seconds);
+    // Of what is left, the machine may have its part: first the one that lasted longest.
+    let measured: f64 = claims.iter().map(|(_, seconds, _)| seconds).sum();
+    let mut left = (added - measured).max(0.0);
+    let mut of_machine = [
+        (CauseKind::CpuThrottling, PartKind::Throttle, 1.0),
+        (CauseKind::CpuContention, PartKind::Crowd, BY_MACHINE),
+        (CauseKind::MemoryPressure, PartKind::Memory, BY_MACHINE),
+        (CauseKind::DiskPressure, PartKind::Disk, BY_MACHINE),
+    ]
+    .map(|(cause, kind, most)| {
+        let is_own = kind == PartKind::Crowd && computed >= MIN_SHARE * added;
+        (cause, if is_own { 0.0 } else { whole(kind) }, teller(kind), most)
+    });
+    of_machine.sort_by(|(_, one, ..), (_, other, ..)| other.total_cmp(one));
+    for (cause, seconds, teller, most) in of_machine {
+        let claim = seconds.min(left);
+        left -= claim;
+        claims.push((cause, claim * most, teller));
+    }
+    let mut causes = named(&claims, added);
     if causes.is_empty() && rules_out(parts) {
         let accounted: f64 = claims.iter().map(|(_, seconds, _)| seconds).sum();
         // What swings too much to be believed may still be it.
-        let doubtful = |kind| {
-            let of = parts.iter().filter(|part| part.kind == kind);
+        let doubtful = |kind: PartKind| {
+            let of = parts.iter().filter(|part| part.kind == kind && !kind.is_of_machine());
             of.map(|part| (part.by_calls + part.by_duration).max(0.0)).sum::<f64>()
         };
         let accounted = parts.iter().map(|part| doubtful(part.kind)).fold(accounted, f64::max);
-        let waiting = (1.0 - accounted / symptoms.added_seconds).clamp(0.0, 1.0);
+        let waiting = (1.0 - accounted / added).clamp(0.0, 1.0);
         // Many things that each account for a bit leave it unknown.
         if waiting >= 0.5 {
             let strength = symptoms.by_elimination() * waiting;
-            causes.push(Attribution { kind: CauseKind::Dependency, strength, part: None });
+            // A dependency whose calls fail, or are made again, is the likeliest one to be waited for.
+            let failing = |(_, part): &(usize, &Part)| part.kind == PartKind::Downstream && part.failed > 0.0;
+            let failing = parts.iter().enumerate().filter(failing);
+            let part =
+                failing.max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
+            causes.push(Attribution { kind: CauseKind::Dependency, strength, part });
         }
     }
     causes
@@ -244,8 +312,10 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
     causes
 }
 
-/// The claims that are worth naming, as shares of the whole.
+/// The claims that are worth naming, as shares of the whole. Parts that overlap may add up to more than it: then as shares of
+/// what they add up to.
 fn named(claims: &[Claim], whole: f64) -> Vec<Attribution> {
+    let whole = whole.max(claims.iter().map(|(_, claim, _)| claim).sum());
     let shares = claims.iter().map(|(kind, claim, part)| (*kind, claim / whole, *part));
     shares
         .filter(|(_, share, _)| *share >= MIN_SHARE)
@@ -260,104 +330,4 @@ fn rules_out(parts: &[Part]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::{collection::vec, prelude::*};
-
-    fn part(kind: PartKind, by_calls: f64, by_duration: f64) -> Part {
-        Part { kind, by_calls, by_duration, failed: 0.0, deviation: 10.0 }
-    }
-
-    fn first(added_seconds: f64, parts: &[Part]) -> Option<CauseKind> {
-        let symptoms = Symptoms { added_seconds, parts: parts.to_vec(), traffic: 1.0, ..Symptoms::default() };
-        attribute(&symptoms).first().map(|cause| cause.kind)
-    }
-
-    #[test]
-    fn parts_that_nest_are_told_apart() {
-        use PartKind::{CacheLoad, Cpu, Database, Downstream, Pool, Runtime};
-        let idle = part(Cpu, 0.0, 0.1);
-        // Misses run loads, loads run statements, and SQLite's statements use the process' CPU.
-        let flushed = [part(CacheLoad, 8.0, 0.5), part(Database, 5.0, 2.0), part(Cpu, 6.0, 0.0)];
-        assert_eq!(first(10.0, &flushed), Some(CauseKind::Cache));
-        assert_eq!(first(10.0, &[part(Database, 0.5, 8.0), part(Cpu, 7.0, 0.0)]), Some(CauseKind::SlowQuery));
-        assert_eq!(first(10.0, &[part(Database, 8.0, 0.5), idle]), Some(CauseKind::NPlusOne));
-        // A cache whose loads take longer suffers itself.
-        assert_eq!(first(10.0, &[part(CacheLoad, 0.1, 8.0), part(Database, 0.0, 8.0)]), Some(CauseKind::SlowQuery));
-        // Connections are waited for because statements are slow, or because they are held for nothing.
-        assert_eq!(first(10.0, &[part(Pool, 0.0, 6.0), part(Database, 0.0, 4.0)]), Some(CauseKind::SlowQuery));
-        assert_eq!(first(10.0, &[part(Pool, 0.0, 9.0), part(Database, 0.0, 0.3)]), Some(CauseKind::ConnectionPool));
-        assert_eq!(first(10.0, &[part(Cpu, 5.0, 0.0), part(Runtime, 0.0, 8.0)]), Some(CauseKind::Cpu));
-        assert_eq!(first(10.0, &[part(Cpu, 0.5, 0.0), part(Runtime, 0.0, 8.0)]), Some(CauseKind::Runtime));
-        assert_eq!(first(10.0, &[part(Downstream, 0.0, 9.0), idle]), Some(CauseKind::Dependency));
-        // All statements alike suffer from what else is computed.
-        let alike = [part(Database, 0.0, 2.0), part(Database, 0.1, 2.1), part(Database, 0.0, 1.9), part(Cpu, 5.0, 0.0)];
-        assert_eq!(first(10.0, &alike), Some(CauseKind::Cpu));
-    }
-
-    #[test]
-    fn what_is_left_is_waiting_and_never_sure() {
-        let symptoms = Symptoms {
-            added_seconds: 10.0,
-            parts: vec![part(PartKind::Cpu, 0.2, 0.0), part(PartKind::Database, 0.0, 0.3)],
-            ..Symptoms::default()
-        };
-        let causes = attribute(&symptoms);
-        assert_eq!(causes.len(), 1);
-        assert!(
-            causes[0].kind == CauseKind::Dependency && causes[0].strength <= BY_ELIMINATION && causes[0].part.is_none()
-        );
-        // Without the CPU's figures, computing and waiting look the same.
-        assert_eq!(first(10.0, &[part(PartKind::Database, 0.0, 0.3)]), None);
-        // A bit of everything is nothing.
-        let bits = [PartKind::Runtime, PartKind::Database, PartKind::Downstream].map(|kind| part(kind, 0.0, 2.5));
-        assert_eq!(first(10.0, &[&bits[..], &[part(PartKind::Cpu, 0.0, 0.1)]].concat()), None);
-        // What swings like that anyway is not believed.
-        let mut noisy = part(PartKind::Database, 0.0, 9.0);
-        noisy.deviation = 1.0;
-        assert_eq!(first(10.0, &[noisy]), None);
-        // Nor ruled out.
-        assert_eq!(first(10.0, &[noisy, part(PartKind::Cpu, 0.1, 0.0)]), None);
-    }
-
-    #[test]
-    fn failures_are_the_codes_own_unless_something_fails_below() {
-        let mut pool = part(PartKind::Pool, 0.0, 0.0);
-        let symptoms = |pool: Part| Symptoms { failed: 50.0, parts: vec![pool], ..Symptoms::default() };
-        assert_eq!(attribute(&symptoms(pool))[0].kind, CauseKind::Errors);
-        pool.failed = 40.0;
-        assert_eq!(attribute(&symptoms(pool))[0].kind, CauseKind::ConnectionPool);
-        let fresh = Symptoms { restarted: true, failed: 50.0, ..Symptoms::default() };
-        let kinds: Vec<_> = attribute(&fresh).iter().map(|cause| cause.kind).collect();
-        assert_eq!(kinds, [CauseKind::Deploy, CauseKind::Errors]);
-    }
-
-    #[test]
-    fn a_surge_and_a_restart_are_said_beside_the_rest() {
-        let symptoms = Symptoms { added_seconds: 1.0, traffic: 4.0, restarted: true, ..Symptoms::default() };
-        let kinds: Vec<_> = attribute(&symptoms).iter().map(|cause| cause.kind).collect();
-        assert_eq!(kinds, [CauseKind::Traffic, CauseKind::Deploy]);
-    }
-
-    proptest! {
-        #[test]
-        fn strengths_are_shares_whatever_goes_in(
-            figures in vec((0_usize..6, any::<f64>(), any::<f64>(), any::<f64>(), any::<f64>()), 0..8),
-            added_seconds in any::<f64>(), failed in any::<f64>(), traffic in any::<f64>(), restarted: bool,
-        ) {
-            use PartKind::{CacheLoad, Cpu, Database, Downstream, Pool, Runtime};
-            let kinds = [Database, Pool, CacheLoad, Downstream, Cpu, Runtime];
-            let parts: Vec<_> = figures
-                .iter()
-                .map(|(kind, by_calls, by_duration, failed, deviation)| Part {
-                    kind: kinds[*kind], by_calls: *by_calls, by_duration: *by_duration, failed: *failed, deviation: *deviation,
-                })
-                .collect();
-            let count = parts.len();
-            for cause in attribute(&Symptoms { added_seconds, failed, traffic, restarted, parts }) {
-                prop_assert!((0.0..=1.0).contains(&cause.strength), "{:?}", cause);
-                prop_assert!(cause.part.is_none_or(|part| part < count));
-            }
-        }
-    }
-}
+mod tests;

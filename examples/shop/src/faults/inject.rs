@@ -1,8 +1,10 @@
-//! What a fault does to a request, in one layer round the routes. While no fault is on it reads one flag.
+//! What a fault does to a request, in one layer round the routes. While no fault is on it reads one flag, and asks the
+//! service that the shop depends on, which then answers at once.
 
 use super::kind::Kind;
 use super::switches::{Active, Switches};
 use crate::error::{ApiError, Result};
+use crate::recommendations::Recommendations;
 use crate::store::{Database, bad};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
@@ -27,19 +29,21 @@ pub(crate) struct OneByOne;
 pub(crate) struct Injector {
     switches: Switches,
     db: Database,
+    recommendations: Recommendations,
     /// One burner for each core and no more: the others wait, as work for a busy core does.
     cores: Arc<Semaphore>,
 }
 
 impl Injector {
-    pub(crate) fn new(switches: Switches, db: Database) -> Self {
+    pub(crate) fn new(switches: Switches, db: Database, recommendations: Recommendations) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { switches, db, cores: Arc::new(Semaphore::new(cores)) }
+        Self { switches, db, recommendations, cores: Arc::new(Semaphore::new(cores)) }
     }
 
     async fn suffer(&self, fault: &Active, request: &mut Request) -> Result<()> {
         match fault.kind {
-            Kind::SlowDependency => tokio::time::sleep(fault.strength()).await,
+            // It is asked once for each request, see below.
+            Kind::SlowDependency => {}
             // Not logged: at a hundred a second it would drown everything else.
             Kind::Errors => {
                 let message = "the fault `errors` is switched on";
@@ -79,11 +83,14 @@ pub(crate) async fn inject(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Some(active) = injector.switches.any_active() {
-        for fault in active.iter().filter(|fault| fault.hits(route.as_str())) {
-            if let Err(error) = injector.suffer(fault, &mut request).await {
-                return error.into_response();
-            }
+    let active = injector.switches.any_active();
+    let hits = active.iter().flat_map(|active| active.iter()).filter(|fault| fault.hits(route.as_str()));
+    let hits: Vec<&Active> = hits.collect();
+    let slow = hits.iter().find(|fault| fault.kind == Kind::SlowDependency);
+    injector.recommendations.ask(slow.map_or(Duration::ZERO, |fault| fault.strength())).await;
+    for fault in hits {
+        if let Err(error) = injector.suffer(fault, &mut request).await {
+            return error.into_response();
         }
     }
     next.run(request).await
