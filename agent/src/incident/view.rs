@@ -1,6 +1,6 @@
 //! Incidents as the API shows them.
 
-use outrigger_detect::Distribution;
+use outrigger_detect::{CauseKind, Distribution};
 use serde::Serialize;
 
 use super::Cause;
@@ -127,11 +127,7 @@ impl Incident {
             routes: self.routes.iter().map(Affected::view).collect(),
             moved: self.moved.iter().map(Moved::view).collect(),
             error_budget: self.spent.clone(),
-            causes: self
-                .causes
-                .iter()
-                .map(|cause| CauseView { cause: cause.clone(), advice: cause.advice() })
-                .collect(),
+            causes: self.causes.iter().map(|cause| self.cause_view(cause)).collect(),
             profile: self.profile.as_ref().map(|note| note.view(&self.id)),
             mark: self.mark.as_ref().map(|mark| MarkView {
                 false_alarm: mark.false_alarm,
@@ -159,6 +155,23 @@ impl Moved {
             requests_affected: self.toll.affected,
             summary: format!("{}: {}", self.title(), self.words),
         }
+    }
+}
+
+impl Incident {
+    /// A cause with the function that grew, where it is one of computing and the profile names one.
+    fn cause_view(&self, cause: &Cause) -> CauseView {
+        let mut view = CauseView { cause: cause.clone(), advice: cause.advice() };
+        if cause.cause == CauseKind::Cpu
+            && let Some(note) = &self.profile
+            && let Some(function) = note.culprit()
+        {
+            view.cause.evidence = format!("{}; in the CPU profile, {}", cause.evidence, function.words());
+            if !note.files.is_empty() {
+                view.advice = "Look at this function, and at the differential flame graph: what is red grew.";
+            }
+        }
+        view
     }
 }
 

@@ -125,8 +125,7 @@ fn caller(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, gro
 fn is_common(name: &str) -> bool {
     let path = name.trim_start_matches(['<', '&', '(', '[', '*']).trim_start_matches("dyn ").trim_start_matches("mut ");
     let is_of = |module: &&str| path.strip_prefix(*module).is_some_and(|rest| rest.starts_with("::"));
-    let is_rust =
-        ["core", "std", "alloc", "hashbrown", "compiler_builtins", "tokio"].iter().any(|module| is_of(module));
+    let is_rust = ["core", "std", "alloc", "hashbrown", "compiler_builtins", "tokio"].iter().any(is_of);
     is_rust || path.starts_with("runtime.") || !path.contains(['.', ':'])
 }
 
