@@ -184,9 +184,9 @@ impl Function {
     pub(crate) fn words(&self) -> String {
         let percent = |processors: f64| format!("{:.0} %", processors * 100.0);
         let name = shortened(&self.name);
-        let caller = self.caller.as_deref().map(|caller| format!(" in {}", shortened(caller))).unwrap_or_default();
+        let callers: String = self.callers.iter().map(|caller| format!(" in {}", shortened(caller))).collect();
         let before = self.before.map(|before| format!("{} -> ", percent(before))).unwrap_or_default();
-        format!("{name}{caller}: {before}{} of a processor", percent(self.during))
+        format!("{name}{callers}: {before}{} of a processor", percent(self.during))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use inferno::flamegraph::{self, Options};
+use inferno::flamegraph::{self, Direction, Options};
 
 use super::compare::{Comparison, Pair};
 
@@ -71,6 +71,8 @@ fn draw(
         options.count_name = "ms".to_owned();
         options.factor = 1e-3;
         options.min_width = narrowest;
+        // The root at the top: stacks of async code are deep, and what is wide stands near their roots.
+        options.direction = Direction::Inverted;
         options.flame_chart = true;
         options.deterministic = true;
         let mut svg = Bounded(Vec::new());

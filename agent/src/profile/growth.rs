@@ -16,9 +16,9 @@ use super::compare::{Comparison, Pair};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Function {
     pub(crate) name: String,
-    /// Who called it, of a function that many call.
+    /// Who called it, of a function that many call: the nearest first.
     #[serde(default)]
-    pub(crate) caller: Option<String>,
+    pub(crate) callers: Vec<String>,
     /// Before, unless there is no profile of then.
     #[serde(default)]
     pub(crate) before: Option<f64>,
@@ -59,9 +59,9 @@ pub(crate) fn functions(comparison: &Comparison) -> Vec<Function> {
             break;
         }
         let name = comparison.names.get(function as usize).cloned().unwrap_or_default();
-        let caller = if is_common(&name) { caller(comparison, &stacks, function, growth) } else { None };
+        let callers = if is_common(&name) { callers(comparison, &stacks, function, growth) } else { Vec::new() };
         stacks.retain(|(stack, _)| !stack.contains(&function));
-        found.push(Function { name, caller, before, during });
+        found.push(Function { name, callers, before, during });
     }
     found
 }
@@ -103,30 +103,55 @@ fn strongest(comparison: &Comparison, stacks: &[(&[u32], Pair)]) -> Option<(u32,
         .max_by(|a, b| growth(a.1).total_cmp(&growth(b.1)).then_with(|| name(b.0).cmp(&name(a.0))))
 }
 
-/// Which function that is not common called this one for most of its growth.
-fn caller(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, growth: f64) -> Option<String> {
-    let mut callers: BTreeMap<&str, Pair> = BTreeMap::new();
+/// Who called a common function for most of its growth: the first function on the way up that is not common, and before it
+/// the one that this calls, if that has no path. In a build without full debug information it is one of the same file that
+/// was inlined.
+fn callers(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, growth: f64) -> Vec<String> {
+    let mut callers: BTreeMap<(Option<&str>, &str), Pair> = BTreeMap::new();
     for (stack, pair) in stacks {
         let above = stack.iter().rev().skip_while(|frame| **frame != function).skip(1);
-        let names = above.filter_map(|frame| comparison.names.get(*frame as usize)).map(String::as_str);
-        if let Some(caller) = names.into_iter().find(|name| !is_common(name)) {
-            callers.entry(caller).or_default().add(*pair);
+        let mut below = None;
+        for name in above.filter_map(|frame| comparison.names.get(*frame as usize)).map(String::as_str) {
+            if !is_common(name) {
+                callers.entry((below, name)).or_default().add(*pair);
+                break;
+            }
+            // Closures and bodies of async functions are of whoever calls them.
+            if !name.starts_with('{') {
+                below = Some(name).filter(|name| !is_of_library(name));
+            }
         }
     }
     let by = |pair: Pair| {
         let (before, during) = comparison.rates(pair);
         during - before.unwrap_or(0.0)
     };
-    let (name, pair) = callers.into_iter().max_by(|a, b| by(a.1).total_cmp(&by(b.1)))?;
-    (by(pair) >= MAIN_CALLER * growth).then(|| name.to_owned())
+    let Some(((below, name), pair)) = callers.into_iter().max_by(|a, b| by(a.1).total_cmp(&by(b.1))) else {
+        return Vec::new();
+    };
+    if by(pair) < MAIN_CALLER * growth {
+        return Vec::new();
+    }
+    below.into_iter().chain([name]).map(str::to_owned).collect()
 }
 
-/// A function of a standard library or runtime, or one whose name has no path, as those of C have none.
+/// A function of a library that all use, or one whose name has no path, as those of C and of inlined code have none.
 fn is_common(name: &str) -> bool {
-    let path = name.trim_start_matches(['<', '&', '(', '[', '*']).trim_start_matches("dyn ").trim_start_matches("mut ");
-    let is_of = |module: &&str| path.strip_prefix(*module).is_some_and(|rest| rest.starts_with("::"));
-    let is_rust = ["core", "std", "alloc", "hashbrown", "compiler_builtins", "tokio"].iter().any(is_of);
-    is_rust || path.starts_with("runtime.") || !path.contains(['.', ':'])
+    is_of_library(name) || !path(name).contains(['.', ':'])
+}
+
+/// A function of a standard library or runtime.
+fn is_of_library(name: &str) -> bool {
+    let path = path(name);
+    let module = path.split("::").next().unwrap_or_default();
+    let is_rust = ["core", "std", "alloc", "hashbrown", "compiler_builtins", "tokio"].contains(&module);
+    is_rust || path.starts_with("runtime.")
+}
+
+/// A name without what it is generic over.
+fn path(name: &str) -> &str {
+    let name = name.trim_start_matches(['<', '&', '(', '[', '*']).trim_start_matches("dyn ").trim_start_matches("mut ");
+    name.split(['<', ' ']).next().unwrap_or_default()
 }
 
 /// The growth is more than chance.

@@ -52,6 +52,16 @@ fn a_common_function_is_named_with_whoever_called_it() {
     ];
     let found = grown(&compared(&[("main;tokio::run", 300)], &during));
     assert_eq!(found[0].words(), "memcpy in shop::burn: 0 % -> 45 % of a processor", "{found:?}");
+    let during = [(
+        "main;shop::run::{{closure}};{async_fn#0};poll<shop::Burn>;core::iter::next;<u8 as core::fmt::Write>::write",
+        4000,
+    )];
+    let found = grown(&compared(&[("main", 300)], &during));
+    let words = found[0].words();
+    assert!(
+        words.starts_with("<u8 as core::fmt::Write>::write in poll<shop::Burn> in shop::run::{{closure}}: "),
+        "{words}"
+    );
     let found = grown(&compared(&[("main.main", 300)], &[("main.main;shop.Burn;runtime.memmove", 4000)]));
     assert_eq!(found[0].words(), "runtime.memmove in shop.Burn: 0 % -> 40 % of a processor", "{found:?}");
 }
