@@ -20,10 +20,13 @@ pub(crate) fn page(status: &StatusView, incidents: &IncidentsView) -> String {
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Outrigger</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1c2733; background: #fff; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #dfe5ea; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .bad { color: #b3261e; font-weight: 600; } .dim { color: #5b6b7a; }
+:root { color-scheme: light dark; --fg: #1c2733; --bg: #fff; --edge: #dfe5ea; --bad: #b3261e; --dim: #5b6b7a; }
+@media (prefers-color-scheme: dark) { :root { --fg: #e4e9ee; --bg: #12181e; --edge: #33404c; --bad: #ff8a80; --dim: #97a6b4; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: var(--fg); background: var(--bg); }
+a { color: inherit; } table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--edge); }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .bad { color: var(--bad); font-weight: 600; } .dim { color: var(--dim); }
 </style></head><body>
 <h1>Outrigger</h1>
 <p><a href="/metrics">metrics</a> · <a href="/api/v1/incidents">incidents</a> · <a href="/api/v1/status">status</a></p>

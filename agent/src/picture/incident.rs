@@ -209,8 +209,8 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
         if let Some(picture) = scene.distribution() {
             writeln!(
                 html,
-                "<figure>{picture}<figcaption>Share of the requests in each bucket, before the onset and from there to \
-                 the end.</figcaption></figure>"
+                "<figure>{picture}<figcaption>Share of the requests in each bucket, before the onset, and from there until \
+                 it got better.</figcaption></figure>"
             )?;
         }
         html.write_str("</section>\n")?;

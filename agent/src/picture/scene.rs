@@ -107,13 +107,38 @@ impl Scene {
 
     /// The distribution before and during the incident, as SVG. Nothing unless there were requests in both.
     pub(crate) fn distribution(&self) -> Option<String> {
-        let (before, during) = (self.sum(|cell| cell.end <= self.span.onset), self.sum(|cell| self.is_during(cell)));
-        distribution::draw(&self.route, &self.bounds, &before.counts, &during.counts)
+        distribution::draw(&self.route, &self.bounds, &self.before().counts, &self.during().counts)
     }
 
-    fn is_during(&self, cell: &Cell) -> bool {
-        // The last intervals before the end are calm again: that is how the end was noticed.
-        cell.start() >= self.span.onset - 1e-6 && self.span.end.is_none_or(|end| cell.end <= end)
+    fn before(&self) -> Cell {
+        self.sum(|cell| cell.end <= self.span.onset)
+    }
+
+    /// From the onset until it got better. The end of an incident is noticed later than that, and what was calm again would
+    /// only thin what was not: the last bad moment is where the sum of what was slow or failed, beyond the middle between
+    /// usual and incident, is greatest (as in Page 1954, *Continuous Inspection Schemes*).
+    fn during(&self) -> Cell {
+        let before = self.before();
+        let usual = outrigger_detect::quantile(&self.bounds, &before.counts, 0.95).unwrap_or(0.0);
+        let slow_from = self.bounds.partition_point(|bound| *bound < usual) + 1;
+        let bad = |cell: &Cell| {
+            let slow = cell.counts.iter().skip(slow_from).map(|count| *count as f64).sum::<f64>();
+            slow + cell.failed as f64
+        };
+        let share = |cell: &Cell| bad(cell) / (cell.requests() as f64).max(1.0);
+        let is_within = |cell: &&Cell| {
+            cell.start() >= self.span.onset - 1e-6 && self.span.end.is_none_or(|end| cell.end <= end + 1e-6)
+        };
+        let whole = self.sum(|cell| is_within(&cell));
+        let middle = f64::midpoint(share(&before), share(&whole));
+        let (mut sum, mut most, mut until) = (0.0, 0.0, f64::INFINITY);
+        for cell in self.cells.iter().filter(is_within) {
+            sum += bad(cell) - middle * cell.requests() as f64;
+            if sum > most {
+                (most, until) = (sum, cell.end);
+            }
+        }
+        self.sum(|cell| is_within(&cell) && cell.end <= until)
     }
 
     fn sum(&self, belongs: impl Fn(&Cell) -> bool) -> Cell {
@@ -128,10 +153,7 @@ impl Scene {
             (Some(first), Some(last)) => format!("From {} to {}.", moment(first.start()), moment(last.end)),
             _ => String::new(),
         };
-        let parts = [
-            ("Before the incident", self.sum(|cell| cell.end <= self.span.onset)),
-            ("During it", self.sum(|cell| self.is_during(cell))),
-        ];
+        let parts = [("Before the incident", self.before()), ("During it", self.during())];
         for (name, part) in parts {
             let requests = part.requests();
             if requests == 0 {

@@ -32,7 +32,8 @@ fn scene(route: &str) -> Scene {
         route: format!("GET {route}"),
         bounds: strip.bounds().to_vec(),
         cells: strip.between(0.0, f64::INFINITY),
-        span: Span { onset: ONSET, detected: ONSET + 15.0, end: Some(ONSET + 300.0) },
+        // The end is noticed a minute after it was calm again.
+        span: Span { onset: ONSET, detected: ONSET + 15.0, end: Some(ONSET + 360.0) },
     }
 }
 
@@ -45,7 +46,7 @@ fn the_page_of_an_incident_says_and_shows_it() {
         "During it: 20 requests per second, p50 ",
         "onset 12:10:00",
         "detected 12:10:15",
-        "end 12:15:00",
+        "end 12:16:00",
         "500 ms to 1 s: 0.15 % before, 30 % during.",
         "slow query",
         "SELECT &lt;orders&gt;",

@@ -188,6 +188,20 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_is_a_recording() {
+        let docs = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/replay.md"));
+        let heads: Vec<_> = docs.lines().filter_map(|line| line.strip_prefix("    # outrigger-")).collect();
+        assert_eq!(heads.len(), 2);
+        for head in heads {
+            let body = if head.starts_with("page") { format!("{}\n", "x".repeat(5321)) } else { String::new() };
+            let text = format!("# outrigger-{head}\n{body}");
+            let mut again = Vec::new();
+            write(&mut again, &read(&mut text.as_bytes()).unwrap().unwrap(), false).unwrap();
+            assert_eq!(String::from_utf8(again).unwrap(), text);
+        }
+    }
+
+    #[test]
     fn what_is_no_recording_is_told() {
         for text in
             ["<html>\n", "# TYPE a gauge\na 1\n", "# outrigger-page x y 1 z\n", "# outrigger-page 1 a 99999999999 \n"]
