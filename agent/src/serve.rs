@@ -279,22 +279,28 @@ async fn healthy(Shared(desk): Shared<Desk>) -> Response {
 /// The body of a request that changes something. Browsers send JSON to another site only if that site agrees, and this one
 /// does not answer such questions. They name the page's origin with what they send to its own site too, so that a name that
 /// was bound to this address later is refused.
-fn json_body(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Response> {
+fn json_body(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
     not_from_pages(headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case(JSON) {
-        return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the header Content-Type: application/json"));
+        return Err((
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the header Content-Type: application/json\n".to_owned(),
+        ));
     }
-    body.map_err(|error| bad(error.status(), &error.body_text()))
+    body.map_err(|error| (error.status(), format!("{}\n", error.body_text())))
 }
 
-fn not_from_pages(headers: &HeaderMap) -> Result<(), Response> {
+fn not_from_pages(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(header::ORIGIN) {
-        return Err(bad(StatusCode::FORBIDDEN, "changes are not taken from pages in a browser; use curl"));
+        return Err((StatusCode::FORBIDDEN, "changes are not taken from pages in a browser; use curl\n".to_owned()));
     }
     Ok(())
 }
+
+/// Why a request is not taken.
+type Refusal = (StatusCode, String);
 
 fn bad(status: StatusCode, text: &str) -> Response {
     (status, format!("{text}\n")).into_response()

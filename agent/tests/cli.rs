@@ -211,3 +211,22 @@ fn detect_answers_each_row_and_names_what_it_cannot_read() {
     let help = run(&["detect", "hist", "--help"]);
     assert!(help.stdout.contains("outrigger detect hist < route.csv"), "{}", help.stdout);
 }
+
+#[test]
+fn a_reload_sets_no_counter_of_pushes_back() {
+    let folder = Folder::new("pushes");
+    // Nothing listens at the first address, and nobody answers at the second.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let write = |endpoint: String| {
+        folder.write("outrigger.toml", format!("[otlp]\nendpoint = 'http://{endpoint}'\ntimeout = '2m'\n"))
+    };
+    let file = write(format!("127.0.0.1:{}", free_port()));
+    let service = Service::start(&shop(1, 1, 0));
+    let agent = Agent::start(&[&service.target], &["--config", &file.to_string_lossy()]);
+    let failures = |agent: &Agent| agent.value("outrigger_otlp_exports_total", &[("outcome", "failure")]);
+    agent.wait("failures", |agent| failures(agent) >= 2.0);
+    write(silent.local_addr().unwrap().to_string());
+    let answer = outrigger_testkit::http::post(&format!("{}/-/reload", agent.url), "", "").unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(failures(&agent) >= 2.0, "{}", failures(&agent));
+}

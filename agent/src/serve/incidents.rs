@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::{Desk, HTML, JSON, What, bad, json_body};
@@ -60,7 +60,7 @@ pub(super) async fn mark(
     let body = match json_body(&headers, body) {
         Ok(_) if !is_id(&id) => return no_id(),
         Ok(body) => body,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     let MarkBody { false_alarm, note } = match serde_json::from_slice(&body) {
         Ok(mark) => mark,

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::{Desk, JSON, What, bad, json_body, not_from_pages};
 use crate::incident::is_id;
@@ -21,7 +21,7 @@ pub(super) async fn add(
 ) -> Response {
     let body = match json_body(&headers, body) {
         Ok(body) => body,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     match from_json(&body) {
         Ok(row) => desk.ask(What::Silence { row }, JSON).await,
@@ -34,7 +34,7 @@ pub(super) async fn add(
 
 pub(super) async fn end(Shared(desk): Shared<Desk>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if let Err(refused) = not_from_pages(&headers) {
-        return refused;
+        return refused.into_response();
     }
     // Their ids are made like those of incidents.
     if !is_id(&id) {

@@ -1,0 +1,278 @@
+//! What is held back, grouped and graded.
+
+use super::*;
+use http_body_util::BodyExt as _;
+
+/// What a channel counted for a reason: held, held now, dropped.
+fn counted(world: &mut World, channel: Channel, reason: Reason) -> [u64; 3] {
+    let at = Reason::ALL.iter().position(|known| *known == reason).unwrap();
+    let health = world.teller.health.of(channel);
+    [health.held[at], health.on_hold[at], health.skipped[at]]
+}
+
+fn row(cells: &[(&str, &str)]) -> Row {
+    let cell = |(name, text): &(&str, &str)| Cell { name: (*name).into(), values: vec![(*text).into()], line: 0 };
+    Row { cells: cells.iter().map(cell).collect(), line: 0 }
+}
+
+/// The changes that a channel saw, in their order.
+fn turns(world: &World, channel: Channel) -> Vec<Turn> {
+    world.seen.iter().filter(|seen| seen.0 == channel).map(|seen| seen.2.turn).collect()
+}
+
+#[test]
+fn a_silence_holds_beginnings_back_drops_what_ends_meanwhile_and_outlives_the_agent() {
+    let mut world = World::new();
+    let silence = |world: &mut World, route: &str| {
+        world.teller.silence(&row(&[("route", route), ("for", "10m"), ("comment", "a move")]), world.now).unwrap();
+    };
+    silence(&mut world, "/a");
+    let kept: KeptTell = serde_json::from_str(&serde_json::to_string(&world.teller.keep()).unwrap()).unwrap();
+    world.crash();
+    world.teller.restore(kept);
+    for slow_routes in [1, 0] {
+        world.page(1, slow_routes);
+        world.save();
+        assert_eq!(world.attempt(true), 0);
+    }
+    for channel in Channel::ALL {
+        assert_eq!(counted(&mut world, channel, Reason::Silenced), [1, 0, 2], "{channel:?}");
+    }
+    // Another route that the silence does not speak of.
+    world.page(300, 2);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+    // What was told is told to its end, whoever silences it meanwhile.
+    silence(&mut world, "*");
+    world.page(1, 0);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+    assert_eq!(turns(&world, Channel::Alertmanager), [Turn::Opened, Turn::Resolved]);
+    // One that lasts longer than its silence is told afterwards.
+    world.page(200, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::Silenced), [2, 1, 2]);
+    world.page(600, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::Silenced), [2, 0, 2]);
+}
+
+#[test]
+fn what_waits_for_the_end_of_quiet_days_is_told_then() {
+    let mut world = World::new();
+    // From Tuesday to Thursday.
+    let quiet = TellSettings { quiet_hours: vec!["Tue-Wed 00:00-24:00".parse().unwrap()], ..settings() };
+    world.teller.set(&quiet, "");
+    world.affected = 1;
+    for slow_routes in [1, 0] {
+        world.page(1, slow_routes);
+        world.save();
+        assert_eq!(world.attempt(true), 0);
+    }
+    world.save();
+    world.crash();
+    world.teller.set(&quiet, "");
+    world.now += Duration::from_secs(40 * 3600);
+    let expire = |world: &mut World| {
+        let destinations = std::mem::take(&mut world.teller.destinations);
+        destinations.iter().for_each(|at| world.teller.expire(at, &mut world.incidents, world.now));
+        world.teller.destinations = destinations;
+    };
+    expire(&mut world);
+    assert_eq!(world.attempt(true), 2);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened, Turn::Resolved]);
+    assert_eq!(world.teller.health().channels.map(|health| health.expired), [0; 3]);
+}
+
+#[test]
+fn quiet_hours_hold_what_is_not_grave_and_sum_it_up_in_one_message() {
+    let mut world = World::new();
+    // It is 22:13:20 of a Tuesday.
+    let quiet = TellSettings { quiet_hours: vec!["Tue 22:00-07:00".parse().unwrap()], ..settings() };
+    world.teller.set(&quiet, "");
+    world.affected = 1;
+    for slow_routes in [1, 0, 1, 0] {
+        world.page(1000, slow_routes);
+        world.save();
+        assert_eq!(world.attempt(true), 0);
+    }
+    assert_eq!(counted(&mut world, Channel::Slack, Reason::QuietHours), [2, 4, 0]);
+    world.affected = 9;
+    world.page(1000, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3, "this one is critical");
+    world.page(10, 0);
+    world.save();
+    world.attempt(true);
+    world.seen.clear();
+    world.now += Duration::from_secs(9 * 3600);
+    assert_eq!(world.attempt(true), 2);
+    for channel in [Channel::Webhook, Channel::Slack] {
+        assert_eq!(turns(&world, channel), [Turn::Opened, Turn::Resolved, Turn::Opened, Turn::Resolved]);
+    }
+    assert_eq!(counted(&mut world, Channel::Alertmanager, Reason::QuietHours), [2, 0, 4]);
+    assert_eq!(world.attempt(true), 0);
+}
+
+#[test]
+fn what_comes_and_goes_is_told_less_and_less_also_after_a_restart() {
+    let mut world = World::new();
+    let settings = TellSettings { flap_after: 3, ..settings() };
+    world.teller.set(&settings, "");
+    let mut told = Vec::new();
+    for minute in 0..120 {
+        for slow_routes in [1, 0] {
+            world.page(30, slow_routes);
+            world.save();
+            let before = turns(&world, Channel::Webhook).len();
+            world.attempt(true);
+            if slow_routes == 1 && turns(&world, Channel::Webhook).len() > before {
+                told.push(minute);
+            }
+        }
+        if minute == 30 {
+            world.save();
+            world.crash();
+            world.teller.set(&settings, "");
+        }
+    }
+    assert_eq!(told[..3], [0, 1, 2]);
+    assert!(told.len() < 9, "{told:?}");
+    let pauses: Vec<_> = told.windows(2).skip(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.iter().all(|pause| (5..=61).contains(pause)), "{told:?}");
+    let ends = turns(&world, Channel::Webhook).into_iter().filter(|turn| *turn == Turn::Resolved).count();
+    assert_eq!(ends, told.len(), "each beginning that was told has its end");
+    let [.., skipped] = counted(&mut world, Channel::Webhook, Reason::Flapping);
+    assert!(skipped > 0);
+}
+
+#[test]
+fn too_many_messages_wait_and_then_go_together() {
+    let mut world = World::new();
+    world.teller.set(&TellSettings { rate_limit: 2, ..settings() }, "");
+    for _ in 0..4 {
+        for slow_routes in [1, 0] {
+            world.page(1, slow_routes);
+            world.save();
+            world.attempt(true);
+        }
+    }
+    assert_eq!(turns(&world, Channel::Webhook).len(), 2);
+    let [held, now, dropped] = counted(&mut world, Channel::Webhook, Reason::RateLimited);
+    assert_eq!((held, now, dropped), (6, 6, 0));
+    world.now += Duration::from_secs(60);
+    world.attempt(true);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 8);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::RateLimited), [6, 0, 0]);
+}
+
+#[test]
+fn rules_mute_grade_and_choose_destinations() {
+    let mut world = World::new();
+    let rule = |cells: &[(&str, &str)]| TellRule::read(&row(cells)).unwrap();
+    let rules = vec![
+        rule(&[("route", "/a"), ("to", "slack"), ("severity", "critical")]),
+        rule(&[("route", "*"), ("mute", "true")]),
+    ];
+    world.teller.set(&TellSettings { rules, min_severity: Severity::Critical, ..settings() }, "");
+    world.affected = 1;
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 1);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened]);
+    assert_eq!(counted(&mut world, Channel::Webhook, Reason::Muted)[0], 1);
+    // What was begun to be told is told to its end, whatever the rules say since.
+    world.teller.set(&TellSettings { rules: vec![rule(&[("target", "*"), ("mute", "true")])], ..settings() }, "");
+    world.page(1, 0);
+    world.save();
+    world.attempt(true);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened, Turn::Resolved]);
+    world.page(1000, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+}
+
+#[test]
+fn a_false_alarm_ends_what_fires_and_stays_so() {
+    use crate::incident::Mark;
+    let mut world = World::new();
+    world.page(1, 1);
+    world.save();
+    world.attempt(true);
+    let id = world.seen[0].1.clone();
+    let mark = |world: &mut World, false_alarm| {
+        let at = world.now;
+        world.incidents.mark(&id, Mark { false_alarm, note: String::new(), at });
+        world.save();
+        world.attempt(true);
+        world.save();
+    };
+    mark(&mut world, true);
+    world.crash();
+    // It goes on, ends, and begins again: nobody is told.
+    for slow_routes in [1, 0, 1, 0] {
+        world.page(1, slow_routes);
+        world.save();
+        world.attempt(true);
+    }
+    world.page(1, 1);
+    assert_eq!(turns(&world, Channel::Webhook), [Turn::Opened, Turn::Resolved]);
+    assert_eq!(turns(&world, Channel::Alertmanager), [Turn::Opened, Turn::Resolved]);
+    mark(&mut world, false);
+    assert_eq!(turns(&world, Channel::Slack), [Turn::Opened, Turn::Resolved, Turn::Reopened]);
+}
+
+#[test]
+fn changes_of_one_message_are_tried_alone_after_it_was_not_taken() {
+    let mut world = World::new();
+    world.page(1, 1);
+    world.page(1, 0);
+    world.save();
+    world.attempt(false);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 2);
+    world.attempt(false);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 3, "one alone");
+    world.attempt(true);
+    world.attempt(true);
+    assert_eq!(turns(&world, Channel::Webhook).len(), 5);
+    assert_eq!(world.attempt(true), 0);
+}
+
+proptest! {
+    #[test]
+    fn no_row_panics(name in "target|route|signal|cause|until|for|comment|to|mute|\\PC{0,9}", text in "\\PC{0,30}") {
+        let row = row(&[(&name, &text), ("target", "*")]);
+        let _ = TellRule::read(&row);
+        let _ = Silence::read(&row, Some(UNIX_EPOCH));
+        let _ = Silence::read(&row, None);
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_together_goes_in_one_message_with_a_key_of_its_own() {
+    let mut world = World::new();
+    for slow_routes in [1, 0] {
+        world.page(1, slow_routes);
+    }
+    let mut bodies = Vec::new();
+    let mut destinations = std::mem::take(&mut world.teller.destinations);
+    for at in destinations.iter_mut().filter(|at| at.channel != Channel::Alertmanager) {
+        for _attempt in 0..2 {
+            let due = world.teller.due(at, &mut world.incidents, world.now, false);
+            let request = world.teller.request(at, &world.incidents, &due, world.now).unwrap().unwrap();
+            let key = request.headers()["idempotency-key"].to_str().unwrap().to_owned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            bodies.push((key, serde_json::from_slice::<serde_json::Value>(&body).unwrap()));
+        }
+    }
+    let [(key, body), again, (slack_key, text), ..] = bodies.as_slice() else { panic!("{bodies:?}") };
+    assert!(key.starts_with("group/") && key == slack_key, "{key}");
+    assert_eq!((key, body), (&again.0, &again.1), "the same at each attempt");
+    assert_eq!((&body["event"], &body["key"]), (&"group".into(), &key.as_str().into()));
+    let events: Vec<_> = body["notifications"].as_array().unwrap().iter().map(|one| one["event"].as_str()).collect();
+    assert_eq!(events, [Some("opened"), Some("resolved")]);
+    let text = text["text"].as_str().unwrap();
+    assert!(text.contains("*Incident opened on") && text.contains("\n\n*Incident resolved on"), "{text}");
+}
