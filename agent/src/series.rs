@@ -188,8 +188,10 @@ impl SeriesTable {
 
     /// The points of one family on the last page.
     pub(crate) fn family(&self, name: &str) -> impl Iterator<Item = &Point> {
+        // One that is not there costs no walk.
         let id = self.family_ids.get(name).copied();
-        self.points.iter().flatten().filter(move |point| Some(point.family) == id && point.page == self.page)
+        let points = id.map(|id| self.points.iter().flatten().filter(move |point| point.family == id));
+        points.into_iter().flatten().filter(|point| point.page == self.page)
     }
 
     /// The points of a counter, whose family OpenMetrics writes without the `_total`.

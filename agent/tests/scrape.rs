@@ -5,6 +5,7 @@
 mod native;
 mod profile;
 mod replay;
+mod signals;
 mod store;
 mod support;
 mod tell;

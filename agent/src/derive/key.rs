@@ -54,6 +54,8 @@ pub(crate) struct DependencyKey {
 
 /// The system of a database that does not say which it is.
 const DATABASE: &str = "database";
+/// The most characters of a dependency's name.
+const MAX_NAME: usize = 200;
 
 impl Key for DependencyKey {
     const FAMILIES: &'static [&'static str] =
@@ -62,7 +64,9 @@ impl Key for DependencyKey {
     fn of(point: &Point) -> Self {
         let words = |names: &[&str], separator: &str| {
             let words = names.iter().filter_map(|name| point.label(name)).filter(|word| !word.is_empty());
-            words.collect::<Vec<_>>().join(separator)
+            let words = words.collect::<Vec<_>>().join(separator);
+            // A page may say anything, and names are kept for long.
+            if words.len() > MAX_NAME { words.chars().take(MAX_NAME).collect() } else { words }
         };
         let server = words(&[label::SERVER_ADDRESS, label::SERVER_PORT], ":");
         let cache = words(&[label::CACHE_NAME], "");

@@ -46,10 +46,10 @@ impl Moved {
         let what = match self.signal {
             Signal::Latency => "slower than usual",
             Signal::Errors => "failing more than usual",
-            Signal::Traffic if self.during < self.before => "less traffic than usual",
-            Signal::Traffic => "more traffic than usual",
+            Signal::Traffic if self.during < self.before => "gets less traffic than usual",
+            Signal::Traffic => "gets more traffic than usual",
             Signal::Burn => "spends its error budget too fast",
-            Signal::Saturation => "runs full",
+            Signal::Saturation => "running full",
             Signal::Level => "unusual",
         };
         format!("{} {what}", self.subject)

@@ -136,19 +136,20 @@ impl Budget {
         if !at.is_finite() {
             return;
         }
-        self.at = at.max(self.at);
-        self.since.get_or_insert(at);
+        self.at = at;
+        // A clock that was ahead is put right.
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
         self.burn = self.rate.observe(at, counts.bad, counts.total);
         match self.burn {
             Some(_) => _ = self.burning_since.get_or_insert(at),
             None => self.burning_since = None,
         }
         let index = (self.at / DAY).floor() as i64;
+        self.days.retain(|day| (0..PERIOD_DAYS).contains(&index.saturating_sub(day.index)));
         match self.days.back_mut() {
-            Some(day) if day.index >= index => day.counts.add(counts),
+            Some(day) if day.index == index => day.counts.add(counts),
             _ => self.days.push_back(Day { index, counts }),
         }
-        self.days.retain(|day| index.saturating_sub(day.index) < PERIOD_DAYS);
     }
 
     /// The share of 30 days' budget that is left: negative when more is spent. What was before the first request counts as

@@ -20,6 +20,8 @@ use crate::series::SeriesTable;
 const MAX_FIGURES: usize = 32;
 /// Each is looked at this often, in seconds.
 const EVERY: f64 = 60.0;
+/// And the page so often: what comes and goes within a minute counts by its mean.
+const SAMPLE_EVERY: f64 = 9.5;
 /// What was unusual stands as evidence for so long, in seconds.
 const STANDS: f64 = 600.0;
 /// Of fewer look-ups in a minute a ratio says nothing.
@@ -66,6 +68,8 @@ enum Value {
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     of: BTreeMap<Subject, Figure>,
+    /// Seconds since the page was last looked at.
+    waited: f64,
 }
 
 #[derive(Debug)]
@@ -110,6 +114,11 @@ impl Figures {
         at: SystemTime,
     ) {
         let at = unix(at);
+        self.waited += seconds.max(0.0);
+        if self.waited < SAMPLE_EVERY && !restarted {
+            return;
+        }
+        let seconds = std::mem::take(&mut self.waited);
         let mut readings = Vec::new();
         read(series, process, &mut readings);
         for Reading { subject, unit, value } in readings {

@@ -1,5 +1,6 @@
 //! Everything that is watched of one target beside its routes, and what of it is not as it should be.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use outrigger_detect::StateError;
@@ -14,7 +15,7 @@ use super::{KeptWatch, Sign, Signal, Subject, WatchSettings, Watches, dependenci
 use crate::collect::process::Process;
 use crate::config::Settings;
 use crate::derive::{Dependencies, DependencyKey, Kept, Routes};
-use crate::series::SeriesTable;
+use crate::series::{Point, SeriesTable};
 
 /// What is watched of one target beside its routes.
 #[derive(Debug)]
@@ -168,24 +169,26 @@ impl Signals {
 
 /// The most pools that are looked at on one page.
 const MAX_POOLS: usize = 16;
+/// The most characters of a pool's name.
+const MAX_NAME: usize = 100;
 
 /// What of the target can run full.
 fn gauges(series: &SeriesTable, process: Option<&Process>) -> Vec<Gauge> {
     let mut gauges = Vec::new();
     let pool = label::DB_CLIENT_CONNECTION_POOL_NAME;
-    let of = |family: &str, name: &str, state: Option<&str>| {
-        let is_it = |point: &&crate::series::Point| {
-            point.label(pool).unwrap_or_default() == name
-                && state.is_none_or(|state| point.label(label::DB_CLIENT_CONNECTION_STATE) == Some(state))
-        };
-        series.family(family).find(is_it).and_then(|point| point.number())
+    // Each family is walked once, however many pools there are.
+    let of = |family: &str, state: Option<&str>| -> BTreeMap<&str, f64> {
+        let is_it =
+            |point: &&Point| state.is_none_or(|state| point.label(label::DB_CLIENT_CONNECTION_STATE) == Some(state));
+        let points = series.family(family).filter(is_it).take(MAX_POOLS);
+        points.filter_map(|point| Some((point.label(pool).unwrap_or_default(), point.number()?))).collect()
     };
-    for point in series.family(db::CLIENT_CONNECTION_MAX.name).take(MAX_POOLS) {
-        let name = point.label(pool).unwrap_or_default();
-        let used = of(db::CLIENT_CONNECTION_COUNT.name, name, Some("used"));
-        if let (Some(limit), Some(used)) = (point.number(), used) {
-            let waiting = of(db::CLIENT_CONNECTION_PENDING_REQUESTS.name, name, None);
-            gauges.push(Gauge { kind: Kind::Pool, name: name.to_owned(), used, limit, waiting });
+    let (used, waiting) =
+        (of(db::CLIENT_CONNECTION_COUNT.name, Some("used")), of(db::CLIENT_CONNECTION_PENDING_REQUESTS.name, None));
+    for (name, limit) in of(db::CLIENT_CONNECTION_MAX.name, None) {
+        if let Some(used) = used.get(name) {
+            let (name_of, waiting) = (name.chars().take(MAX_NAME).collect(), waiting.get(name).copied());
+            gauges.push(Gauge { kind: Kind::Pool, name: name_of, used: *used, limit, waiting });
         }
     }
     let first = |name: &str| series.family(name).find_map(|point| point.number());

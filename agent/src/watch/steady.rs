@@ -22,7 +22,7 @@ impl Steady {
     pub(super) fn observe(&mut self, is_so: bool, at: f64, seconds: f64, after: f64) -> Option<f64> {
         // The share reaches its mark after `after` seconds.
         let weight = 1.0 - (1.0 - ON).powf(seconds.clamp(0.0, LONGEST_STEP) / after);
-        if is_so && self.share < OFF / 3.0 && !self.is_told {
+        if is_so && self.share < OFF / 3.0 && !self.is_told && at.is_finite() {
             self.since = at;
         }
         self.share += weight * (f64::from(u8::from(is_so)) - self.share);

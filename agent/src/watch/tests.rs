@@ -326,7 +326,7 @@ fn a_pool_that_leaks_is_told_ahead_and_a_full_one_as_such() {
         (&incident["scope"], &moved["subject"]["resource"], &moved["subject"]["name"]),
         (&"resource".into(), &"pool".into(), &"shop".into())
     );
-    assert!(moved["summary"].as_str().unwrap().contains("pool shop runs full: full in "), "{moved}");
+    assert!(moved["summary"].as_str().unwrap().contains("pool shop running full: full in "), "{moved}");
     assert!(
         service
             .metrics()
@@ -338,7 +338,7 @@ fn a_pool_that_leaks_is_told_ahead_and_a_full_one_as_such() {
     service.run(4, 30, |_| Load { used: 10.0, waiting: 7.0, ..CALM });
     let (_, moved) = service.moved();
     assert_eq!((&moved["severity"], &moved["during"]), (&"critical".into(), &1.0.into()));
-    assert_eq!(moved["summary"], "pool shop runs full: 10 of 10 in use, 7 wait");
+    assert_eq!(moved["summary"], "pool shop running full: 10 of 10 in use, 7 wait");
     service.run(20, 30, |_| CALM);
     assert_eq!(service.moved().0["state"], "resolved");
 }
@@ -365,7 +365,10 @@ fn a_busy_service_that_falls_silent_is_an_incident_and_a_route_that_rests_at_nig
         (&"requests".into(), &"traffic".into(), &"service".into())
     );
     assert!(
-        moved["summary"].as_str().unwrap().starts_with("the service less traffic than usual: requests fell from 20"),
+        moved["summary"]
+            .as_str()
+            .unwrap()
+            .starts_with("the service gets less traffic than usual: requests fell from 20"),
         "{moved}"
     );
     service.run(60, 30, |_| CALM);

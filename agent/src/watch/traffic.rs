@@ -26,6 +26,8 @@ const GRACE_SECONDS: f64 = 120.0;
 /// What falls below this share of a rate of at least so many requests per second has fallen silent.
 const SILENT_SHARE: f64 = 0.01;
 const SILENT_FROM: f64 = 1.0;
+/// What falls below this share of the last hour's rate does so suddenly.
+const SUDDEN_SHARE: f64 = 0.5;
 
 /// The traffic of one target.
 #[derive(Debug)]
@@ -62,7 +64,9 @@ impl Watched {
         let is_known = change.usual_low < change.usual_high;
         let is_silent = change.before >= SILENT_FROM && change.rate <= SILENT_SHARE * change.before;
         let is_service = subject == Subject::Service;
-        let opens = is_drop && (is_known || (is_service && is_silent));
+        // A route that few ask for on a holiday has not dropped.
+        let is_sudden = change.rate <= SUDDEN_SHARE * change.before;
+        let opens = is_drop && if is_service { is_known || is_silent } else { is_known && is_sudden };
         Some(Sign {
             subject,
             signal: Signal::Traffic,
