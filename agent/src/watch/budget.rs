@@ -17,6 +17,8 @@ use crate::incident::Severity;
 const MAX_ROUTES: usize = 100;
 /// Bad requests below which nothing is told, whatever their share.
 const MIN_BAD: u64 = 10;
+/// And seconds for which it must have been so.
+const MIN_BURNING: f64 = 15.0;
 /// The time that a budget is for, in days and seconds.
 const PERIOD_DAYS: i64 = 30;
 const DAY: f64 = 86_400.0;
@@ -302,6 +304,10 @@ impl Budgets {
         let first = signs.len();
         for (route, objective, budget) in self.iter() {
             let Some(burn) = &budget.burn else { continue };
+            // A service that has just started, or an agent that has, sees everything fail for a moment.
+            if budget.burning_since.is_none_or(|since| at - since < MIN_BURNING) {
+                continue;
+            }
             let subject = route.map_or(Subject::Service, |key| Subject::Route(key.clone()));
             // What a route may take is its own matter; the promise is one of the service as a whole.
             let is_own = route.is_none() || objective == Objective::Availability;

@@ -382,7 +382,7 @@ pub const PROFILE_SIZE: Metric = metric(
 
 /// How long reading profiles and drawing them takes.
 pub const PROFILE_MAKING: Metric = metric(
-    "outrigger.profile.making",
+    "outrigger.profile.making.duration",
     "outrigger_profile_making_duration_seconds",
     Kind::Histogram(buckets::OPERATION_SECONDS),
     Unit::Seconds,
