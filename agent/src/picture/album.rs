@@ -1,6 +1,7 @@
 //! The pictures of a running agent: of the incident that is open, and of the latest that were.
 //!
-//! They are kept in memory only, and bounded: an incident from before a restart has words, but no picture.
+//! They are kept in memory only, and bounded: an incident from before a restart has words and
+//! its distribution, but no picture over time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;

@@ -14,15 +14,19 @@ const TOP: f64 = 30.0;
 /// The most rows; a finer histogram is shown with neighbours taken together.
 const MAX_ROWS: usize = 24;
 
-/// Draws both distributions, given as counts per bucket. Nothing if either is empty.
-pub(super) fn draw(route: &str, bounds: &[f64], before: &[u64], during: &[u64]) -> Option<String> {
-    let total = |counts: &[u64]| counts.iter().map(|count| *count as f64).sum::<f64>();
+/// A smaller share is not worth a row.
+const LEAST: f64 = 5e-5;
+
+/// Draws both distributions, given as counts or shares by bucket. Nothing if either is empty.
+pub(super) fn draw(route: &str, bounds: &[f64], before: &[f64], during: &[f64]) -> Option<String> {
+    // What was kept in files may be anything.
+    let of = |counts: &[f64], bucket: usize| counts.get(bucket).copied().filter(|count| *count > 0.0).unwrap_or(0.0);
+    let total = |counts: &[f64]| (0..=bounds.len()).map(|bucket| of(counts, bucket)).sum::<f64>();
     let (all_before, all_during) = (total(before), total(during));
-    if all_before <= 0.0 || all_during <= 0.0 {
+    if !(all_before > 0.0 && all_during > 0.0 && all_before.is_finite() && all_during.is_finite()) {
         return None;
     }
-    let at = |counts: &[u64], bucket: usize| counts.get(bucket).copied().unwrap_or(0) as f64;
-    let is_used = |bucket: &usize| at(before, *bucket) + at(during, *bucket) > 0.0;
+    let is_used = |bucket: &usize| (of(before, *bucket) / all_before).max(of(during, *bucket) / all_during) >= LEAST;
     let first = (0..=bounds.len()).find(is_used)?;
     let last = (0..=bounds.len()).rev().find(is_used)?;
     let together = (last + 1 - first).div_ceil(MAX_ROWS);
@@ -30,7 +34,7 @@ pub(super) fn draw(route: &str, bounds: &[f64], before: &[u64], during: &[u64]) 
         .step_by(together)
         .map(|low| {
             let high = (low + together - 1).min(last);
-            let share = |counts, all: f64| (low..=high).map(|bucket| at(counts, bucket)).sum::<f64>() / all;
+            let share = |counts, all: f64| (low..=high).map(|bucket| of(counts, bucket)).sum::<f64>() / all;
             (low, high, share(before, all_before), share(during, all_during))
         })
         .collect();
@@ -91,7 +95,7 @@ mod tests {
 
     #[test]
     fn both_distributions_are_shown_and_said() {
-        let svg = draw("GET /<b>", &[0.1, 0.2, 0.4], &[0, 90, 10, 0], &[0, 50, 25, 25]).unwrap();
+        let svg = draw("GET /<b>", &[0.1, 0.2, 0.4], &[0.0, 90.0, 10.0, 0.0], &[0.0, 0.5, 0.25, 0.25]).unwrap();
         assert!(svg.contains("GET /&lt;b&gt;") && !svg.contains("<b>"), "{svg}");
         assert!(svg.contains("200 ms to 400 ms: 10 % before, 25 % during."), "{svg}");
         assert!(svg.contains("over 400 ms: 0 % before, 25 % during."), "{svg}");
@@ -100,14 +104,14 @@ mod tests {
 
     #[test]
     fn nothing_to_compare_is_no_picture() {
-        assert_eq!(draw("", &[0.1], &[0, 0], &[1, 0]), None);
-        assert_eq!(draw("", &[0.1], &[1, 0], &[]), None);
+        assert_eq!(draw("", &[0.1], &[0.0, f64::NAN], &[1.0, 0.0]), None);
+        assert_eq!(draw("", &[0.1], &[1.0, 0.0], &[]), None);
     }
 
     #[test]
     fn many_buckets_are_taken_together() {
         let bounds: Vec<f64> = (1..=160).map(|n| f64::from(n) * 0.01).collect();
-        let svg = draw("", &bounds, &[1; 161], &[1; 161]).unwrap();
+        let svg = draw("", &bounds, &[1.0; 161], &[1.0; 161]).unwrap();
         assert!(svg.matches("class=\"small\"").count() <= 2 * MAX_ROWS, "{svg}");
     }
 }

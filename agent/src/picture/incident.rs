@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::distribution;
 use super::scene::Scene;
 use super::svg::{Latency, Percent, Short, Text, clock, moment};
 use crate::time::Time;
@@ -54,7 +55,18 @@ pub(crate) struct ToldRoute {
     pub(crate) before: ToldLevel,
     pub(crate) during: ToldLevel,
     pub(crate) requests_affected: u64,
+    /// How its requests spread, as the incident keeps it.
+    #[serde(default)]
+    pub(crate) distribution: Option<ToldDistribution>,
     pub(crate) summary: String,
+}
+
+/// How requests spread over buckets before an incident and during it, as shares.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ToldDistribution {
+    pub(crate) bounds: Vec<f64>,
+    pub(crate) before: Vec<f64>,
+    pub(crate) during: Vec<f64>,
 }
 
 /// Where a route stood.
@@ -189,11 +201,6 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
         }
         html.write_str("</ul>\n")?;
     }
-    if scenes.is_empty() {
-        html.write_str(
-            "<p class=\"dim\">There is no picture of it: what was counted then is no longer in memory.</p>\n",
-        )?;
-    }
     for scene in scenes {
         writeln!(html, "<section><h2>{}</h2>", Text(&scene.route))?;
         for route in told.routes.iter().filter(|route| format!("{} {}", route.method, route.route) == scene.route) {
@@ -207,11 +214,7 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
             )?;
         }
         if let Some(picture) = scene.distribution() {
-            writeln!(
-                html,
-                "<figure>{picture}<figcaption>Share of the requests in each bucket, before the onset, and from there until \
-                 it got better.</figcaption></figure>"
-            )?;
+            write_distribution(html, &picture)?;
         }
         html.write_str("</section>\n")?;
     }
@@ -219,13 +222,30 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
         |route: &&ToldRoute| scenes.iter().any(|scene| scene.route == format!("{} {}", route.method, route.route));
     let others: Vec<_> = told.routes.iter().filter(|route| !drawn(route)).collect();
     if !others.is_empty() {
-        html.write_str("<h2>Also affected</h2>\n<ul>")?;
-        for route in others {
-            writeln!(html, "<li><strong>{}</strong>: {}.</li>", Text(&route.title()), Text(&route.summary))?;
+        html.write_str(if scenes.is_empty() { "<h2>Affected</h2>\n" } else { "<h2>Also affected</h2>\n" })?;
+        for (number, route) in others.into_iter().enumerate() {
+            writeln!(html, "<p><strong>{}</strong>: {}.</p>", Text(&route.title()), Text(&route.summary))?;
+            // What was counted then may no longer be in memory, but this stays with the incident.
+            let kept = route.distribution.as_ref().filter(|_| number < MAX_KEPT);
+            let name = format!("{} {}", route.method, route.route);
+            let picture = kept.and_then(|kept| distribution::draw(&name, &kept.bounds, &kept.before, &kept.during));
+            if let Some(picture) = picture {
+                write_distribution(html, &picture)?;
+            }
         }
-        html.write_str("</ul>\n")?;
     }
     Ok(())
+}
+
+/// The most routes without a picture over time of which the distribution is shown.
+const MAX_KEPT: usize = 4;
+
+fn write_distribution(html: &mut String, picture: &str) -> fmt::Result {
+    writeln!(
+        html,
+        "<figure>{picture}<figcaption>Share of the requests in each bucket, before the onset, and from there until it got \
+         better.</figcaption></figure>"
+    )
 }
 
 fn write_causes(html: &mut String, told: &Told) -> fmt::Result {

@@ -107,7 +107,8 @@ impl Scene {
 
     /// The distribution before and during the incident, as SVG. Nothing unless there were requests in both.
     pub(crate) fn distribution(&self) -> Option<String> {
-        distribution::draw(&self.route, &self.bounds, &self.before().counts, &self.during().counts)
+        let counts = |cell: Cell| cell.counts.iter().map(|count| *count as f64).collect::<Vec<_>>();
+        distribution::draw(&self.route, &self.bounds, &counts(self.before()), &counts(self.during()))
     }
 
     fn before(&self) -> Cell {

@@ -60,6 +60,17 @@ fn the_page_of_an_incident_says_and_shows_it() {
 }
 
 #[test]
+fn without_what_was_counted_the_distribution_that_was_kept_is_shown() {
+    let mut told = told("/cart");
+    assert!(!page(&told, &[], "/").contains("<svg"));
+    let kept = serde_json::json!({"bounds": [0.1, 1.0], "before": [1.0, 1e-9, 0.0], "during": [0.7, 0.3, -1.0]});
+    told.routes[0].distribution = serde_json::from_value(kept).unwrap();
+    let html = page(&told, &[], "/");
+    assert!(html.contains("100 ms to 1 s: &lt; 0.01 % before, 30 % during."), "{html}");
+    assert!(is_well_formed(&html));
+}
+
+#[test]
 fn strips_are_bounded_and_lose_nothing_but_detail() {
     let mut strip = Strip::new(1440);
     for number in 0..10_000_u32 {
