@@ -328,8 +328,11 @@ impl Teller {
         };
         let mut changed = false;
         for (id, event) in events {
-            if is_over && let Some(incident) = incidents.get_mut(&id) {
+            let Some(incident) = incidents.get_mut(&id) else { continue };
+            if is_over {
                 changed |= incident.accept(&key, event, taken_at);
+            } else {
+                incident.note_try(&key, event);
             }
         }
         changed

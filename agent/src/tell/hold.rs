@@ -144,6 +144,9 @@ impl Teller {
         let with_updates = destination.channel == super::Channel::Webhook;
         // Each round leaves one beginning and its end behind.
         while let Some(event) = incident.next(&destination.key, with_updates) {
+            if incident.was_tried(&destination.key, event) {
+                return Some(event);
+            }
             let Some(reason) = self.hold(incident, event, flaps, now) else { return Some(event) };
             let health = self.health.of(destination.channel);
             if incident.note_hold(&destination.key, event.sequence, reason) {

@@ -43,6 +43,8 @@ pub(crate) type Stand = (u32, u32);
 struct Accepted {
     sequence: u32,
     updates: u32,
+    /// The last beginning or end that was sent and not accepted. It may have arrived all the same, so it is begun to be told.
+    tried: u32,
     /// When it last accepted a beginning.
     #[serde(with = "time::maybe")]
     at: Option<SystemTime>,
@@ -195,6 +197,22 @@ impl Incident {
         !is_known
     }
 
+    /// Notes that a change was sent and not accepted.
+    pub(super) fn note_try(&mut self, key: &str, event: Event) {
+        if let Some(accepted) = self.told.accepted.get_mut(key)
+            && accepted.tried < event.sequence
+        {
+            accepted.tried = event.sequence;
+            self.unsaved = true;
+        }
+    }
+
+    /// Whether a beginning or end was sent before.
+    pub(super) fn was_tried(&self, key: &str, event: Event) -> bool {
+        let tried = self.told.accepted.get(key).map_or(0, |accepted| accepted.tried);
+        event.turn != Turn::Updated && event.sequence <= tried
+    }
+
     /// Whether something waits for the end of quiet hours.
     pub(super) fn waits_quietly(&self, key: &str) -> bool {
         let quiet =
@@ -205,7 +223,11 @@ impl Incident {
     /// Why the beginning before this end was held back and is still not told, if so.
     pub(super) fn held(&self, key: &str, end: u32) -> Option<Reason> {
         let accepted = self.told.accepted.get(key)?;
-        accepted.held.filter(|(held, _)| (accepted.sequence.saturating_add(1)..end).contains(held)).map(|(_, why)| why)
+        let is_untried = |held: u32| held > accepted.tried;
+        accepted
+            .held
+            .filter(|(held, _)| is_untried(*held) && (accepted.sequence.saturating_add(1)..end).contains(held))
+            .map(|(_, why)| why)
     }
 
     /// When a destination last accepted a beginning.

@@ -276,3 +276,75 @@ async fn what_is_due_together_goes_in_one_message_with_a_key_of_its_own() {
     let text = text["text"].as_str().unwrap();
     assert!(text.contains("*Incident opened on") && text.contains("\n\n*Incident resolved on"), "{text}");
 }
+
+#[derive(Clone, Debug)]
+enum Move {
+    Page { seconds: u64, slow_routes: usize, affected: u64 },
+    Save,
+    Attempt { is_taken: bool },
+    Silence { route: &'static str, length: &'static str },
+}
+
+fn a_move() -> impl Strategy<Value = Move> {
+    let affected = prop_oneof![Just(1_u64), Just(9)];
+    let routes = prop_oneof![Just("/a"), Just("*"), Just("/none")];
+    let lengths = prop_oneof![Just("10s"), Just("5m"), Just("30m")];
+    prop_oneof![
+        4 => (1..200_u64, 0..=3_usize, affected)
+            .prop_map(|(seconds, slow_routes, affected)| Move::Page { seconds, slow_routes, affected }),
+        2 => Just(Move::Save),
+        3 => any::<bool>().prop_map(|is_taken| Move::Attempt { is_taken }),
+        1 => (routes, lengths).prop_map(|(route, length)| Move::Silence { route, length }),
+    ]
+}
+
+proptest! {
+    /// Whatever is silenced, waits for the morning, comes and goes or is too much: in the end each change was told or is
+    /// counted among what was dropped, and nothing waits for ever.
+    #[test]
+    fn each_change_is_told_or_counted(moves in proptest::collection::vec(a_move(), 1..60)) {
+        let mut world = World::new();
+        let quiet_hours = vec!["Tue 22:30-23:00".parse().unwrap()];
+        world.teller.set(&TellSettings { quiet_hours, rate_limit: 3, flap_after: 2, ..settings() }, "");
+        for next in moves {
+            match next {
+                Move::Page { seconds, slow_routes, affected } => {
+                    world.affected = affected;
+                    world.page(seconds, slow_routes);
+                }
+                Move::Save => world.save(),
+                Move::Attempt { is_taken } => drop(world.attempt(is_taken)),
+                Move::Silence { route, length } => {
+                    drop(world.teller.silence(&row(&[("route", route), ("for", length)]), world.now));
+                }
+            }
+        }
+        for _ in 0..90 {
+            world.page(120, 0);
+            world.save();
+            world.attempt(true);
+        }
+        let all: u64 = world.incidents.all_mut().map(|incident| u64::from(incident.sequence)).sum();
+        for channel in [Channel::Webhook, Channel::Slack] {
+            let told: usize = world.changes(channel).values().map(BTreeMap::len).sum();
+            let health = *world.teller.health.of(channel);
+            prop_assert_eq!(told as u64 + health.skipped.iter().sum::<u64>(), all, "{:?} {:?}", channel, health);
+            prop_assert_eq!((health.pending, health.on_hold), (0, ByReason::default()));
+        }
+        // Whoever was told of a beginning was told of its end.
+        for channel in [Channel::Webhook, Channel::Slack] {
+            for (id, changes) in world.changes(channel) {
+                prop_assert!(changes.keys().last().is_some_and(|last| last % 2 == 0), "{:?} {} {:?}", channel, id, changes);
+            }
+        }
+    }
+}
+
+/// What an agent kept that knew nothing of holds.
+#[test]
+fn what_older_agents_kept_is_read() {
+    let told: Told =
+        serde_json::from_str(r#"{"updates": 1, "face": "", "accepted": {"webhook-1": {"sequence": 3}}}"#).unwrap();
+    assert_eq!(told.waiting(4).count(), 1);
+    assert_eq!(serde_json::from_str::<KeptTell>("{}").unwrap(), KeptTell::default());
+}
