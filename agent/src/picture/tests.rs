@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::film::{Film, Limits};
 use super::incident::{Told, page};
 use super::scene::{Scene, Span};
 use super::strip::{Cell, Strip};
@@ -87,6 +88,23 @@ fn strips_are_bounded_and_lose_nothing_but_detail() {
     assert!(strip.between(0.0, f64::INFINITY).iter().all(|cell| cell.end >= 49_990.0));
     strip.push(&[0.2], &Interval { delta: vec![1, 2], ..Interval::default() }, 60_005.0, 0.0);
     assert_eq!(strip.between(0.0, f64::INFINITY).len(), 1);
+}
+
+#[test]
+fn incidents_are_followed_side_by_side_until_they_have_been_over_for_a_while() {
+    let mut film = Film::new(Limits { routes: 1, cells: 10 });
+    let mut follow = |open: &[&str], now: f64| film.follow(open.iter().map(|id| (*id, now)), now);
+    assert!(follow(&["a"], 0.0).is_empty());
+    assert!(follow(&["a", "b"], 10.0).is_empty());
+    assert!(follow(&["b"], 20.0).is_empty());
+    // One that opens again is not over.
+    assert!(follow(&["a", "b"], 310.0).is_empty());
+    assert!(follow(&["b"], 320.0).is_empty());
+    assert!(follow(&["b"], 619.0).is_empty());
+    assert_eq!(follow(&["b"], 620.0), ["a"]);
+    assert!(follow(&[], 630.0).is_empty());
+    assert_eq!(film.end(), ["b"], "it was open to the last");
+    assert!(film.end().is_empty());
 }
 
 /// An element that stands open, or text that is none: whatever a service calls its routes, the page must stay well formed.
