@@ -14,13 +14,13 @@ use flate2::read::GzDecoder;
 use wire::{Field, Wire};
 
 /// The most bytes of a message.
-const MAX_MESSAGE: usize = 32 << 20;
+const MAX_MESSAGE: usize = 16 << 20;
 /// The most entries of each of its tables.
-const MAX_ENTRIES: usize = 500_000;
+const MAX_ENTRIES: usize = 200_000;
 /// The most frames of a stack; those nearest to its root are kept.
 const MAX_DEPTH: usize = 256;
 /// The most frames of all stacks together.
-const MAX_FRAMES: usize = 2_000_000;
+const MAX_FRAMES: usize = 1_000_000;
 /// The most bytes of a function's name. Generic Rust has names of thousands.
 const MAX_NAME: usize = 256;
 /// The longest time that a profile can have been taken over, in seconds.
