@@ -218,7 +218,7 @@ impl Evidence {
         let statement = self.usual.statement(&self.keys);
         // In the order of their names: that in which a page tells them says nothing.
         let mut keys: Vec<_> = self.keys.iter().enumerate().collect();
-        keys.sort_by(|(_, one), (_, other)| one.cmp(other));
+        keys.sort_by_key(|(_, key)| *key);
         let is_crowded = machine::is_crowded(&keys, &self.usual, during);
         let parts: Vec<_> = keys
             .iter()

@@ -137,8 +137,8 @@ fn row(truth: &Truth, seen: &[(SystemTime, Sight)]) -> Row {
         seen.filter_map(|(at, sight)| Some((seconds(truth.start, *at), sight.incident.as_ref()?)))
     };
     let holds = |said: &Said| said.routes.contains(&route);
-    let early = during().filter(|(after, said)| *after <= WITHIN.as_secs_f64() && holds(said));
-    let judged = early.last().map(|(_, said)| said.clone()).unwrap_or_default();
+    let mut early = during().filter(|(after, said)| *after <= WITHIN.as_secs_f64() && holds(said));
+    let judged = early.next_back().map(|(_, said)| said.clone()).unwrap_or_default();
     let cause = |said: &Said| if said.cause.is_empty() { "unknown".to_owned() } else { said.cause.clone() };
     Row {
         named_after: during().find(|(_, said)| holds(said)).map(|(after, _)| after),
@@ -146,7 +146,7 @@ fn row(truth: &Truth, seen: &[(SystemTime, Sight)]) -> Row {
         right_after: during().find(|(_, said)| holds(said) && said.cause == truth.cause).map(|(after, _)| after),
         said: cause(&judged),
         strength: judged.strength,
-        said_at_end: during().last().map_or_else(|| "unknown".to_owned(), |(_, said)| cause(said)),
+        said_at_end: during().next_back().map_or_else(|| "unknown".to_owned(), |(_, said)| cause(said)),
         recovered_after: seen
             .iter()
             .find(|(at, sight)| *at >= over && sight.incident.is_none())
