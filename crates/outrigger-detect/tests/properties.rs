@@ -259,3 +259,26 @@ fn states_of_strangers_are_refused_by_name() {
     assert!(matches!(LatencyDetector::restore(LatencySettings::default(), empty), Err(StateError::Damaged { .. })));
     assert!(serde_json::from_str::<State>(r#"{"watch":null}"#).is_err());
 }
+
+#[test]
+fn a_state_of_before_pauses_were_counted_goes_on() {
+    let bounds = [0.05, 0.1, 0.25, 0.5];
+    let feed = |detector: &mut LatencyDetector, slow: u64| {
+        let delta = [180, 15, 5, slow, 0];
+        let interval = Interval { at: f64::NAN, bounds: &bounds, delta: &delta, sum: 9.0, seconds: 10.0, reset: false };
+        detector.observe(&interval).phase
+    };
+    let mut detector = LatencyDetector::new(LatencySettings::default());
+    (0..360).for_each(|_| assert_ne!(feed(&mut detector, 0), Phase::Anomalous));
+    let mut kept = serde_json::to_value(detector.state()).unwrap();
+    let tracker = kept["watch"]["latency"]["tracker"].as_object_mut().unwrap();
+    assert!(tracker.remove("pauses").is_some());
+    let state = serde_json::from_value(kept).unwrap();
+    let mut restored = LatencyDetector::restore(LatencySettings::default(), state).unwrap();
+    // As the original, pauses included.
+    for tick in 0..40 {
+        let slow = if tick % 4 == 0 { 20 } else { 0 };
+        assert_eq!(feed(&mut restored, slow), feed(&mut detector, slow), "{tick}");
+    }
+    assert_eq!(feed(&mut restored, 0), Phase::Anomalous);
+}

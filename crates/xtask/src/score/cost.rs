@@ -14,8 +14,9 @@ pub(super) struct Cost {
 
 /// The bounds of the catalogue's request histograms are as many.
 const BOUNDS: [f64; 15] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-const TICKS: u32 = 20_000;
-const ROUNDS: u32 = 9;
+/// Short rounds, and many, so that some run through without losing the processor to another program.
+const TICKS: u32 = 500;
+const ROUNDS: u32 = 300;
 
 pub(super) fn measure() -> Result<Cost> {
     // The fastest of some rounds: what disturbs a measurement only ever adds.
