@@ -301,6 +301,12 @@ mod tests {
             Just("http_server_request_duration_seconds"),
             Just("process_start_time_seconds"),
             Just("target_info"),
+            Just("http_client_request_duration_seconds"),
+            Just("db_client_connection_max"),
+            Just("db_client_connection_count"),
+            Just("process_open_fds"),
+            Just("process_max_fds"),
+            Just("cache_requests"),
             Just("x"),
         ];
         let suffix =
