@@ -54,8 +54,9 @@ fn every_family_is_in_the_catalogue_with_its_kind_and_labels() {
             |metric: &semconv::Metric| page.families.iter().any(|f| metric.name.trim_end_matches("_total") == f.name);
         let absent: Vec<_> =
             semconv::agent::ALL.iter().filter(|metric| !shown(metric)).map(|metric| metric.name).collect();
-        // A score is absent during warm-up, which outlasts this test.
-        assert_eq!(absent, ["outrigger_anomaly_score"]);
+        // A score comes after warm-up, and a forecast once a limit is neared; both may outlast this test.
+        let late = ["outrigger_anomaly_score", "outrigger_saturation_full_in_seconds"];
+        assert!(absent.iter().all(|name| late.contains(name)), "{absent:?}");
     }
 }
 
