@@ -53,7 +53,7 @@ pub(crate) use told::{Stand, Told};
 
 /// What nobody took for so long after its incident's end is told no more.
 const GIVE_UP: Duration = Duration::from_secs(86_400);
-/// The same for what waits for the end of quiet hours, which may be a week's.
+/// The same for what waited for the end of quiet hours, which may be a week's, or for too many messages.
 const GIVE_UP_QUIETLY: Duration = Duration::from_secs(8 * 86_400);
 
 /// The kinds of destinations.
@@ -166,6 +166,7 @@ impl Teller {
                 std::mem::swap(old, destination);
             }
         }
+        new.destinations = new.destinations.into_iter().map(|at| at.bounded(settings)).collect();
         (self.settings, self.page, self.destinations) = (new.settings, new.page, new.destinations);
     }
 

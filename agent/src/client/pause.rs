@@ -21,6 +21,11 @@ impl Pause {
         Self { next: FIRST, longest, longest_asked }
     }
 
+    /// Pauses are no longer than this from now on, whatever the other side asks for.
+    pub(crate) fn limit(&mut self, longest: Duration) {
+        *self = Self { next: self.next.min(longest), longest, longest_asked: longest };
+    }
+
     /// All is well: the next pause is the first again.
     pub(crate) fn reset(&mut self) {
         self.next = FIRST;

@@ -75,15 +75,15 @@ impl Incident {
         self.resolved_at.into_iter().chain(marked_at).min()
     }
 
-    /// Every route that is anomalous, or was, with its signal; and what else opened the incident, where it is no route with an
-    /// empty one.
-    pub(crate) fn affected(&self) -> impl Iterator<Item = (&str, Signal)> {
+    /// Every route that is anomalous, or was, and what else opened the incident: a route or a subject, the other one empty,
+    /// with the signal.
+    pub(crate) fn affected(&self) -> impl Iterator<Item = (&str, String, Signal)> {
         let moved = self.moved.iter().filter(|moved| moved.role != Role::Supports);
         let moved = moved.map(|moved| match &moved.subject {
-            Subject::Route(key) => (key.route.as_str(), moved.signal),
-            _ => ("", moved.signal),
+            Subject::Route(key) => (key.route.as_str(), String::new(), moved.signal),
+            subject => ("", subject.to_string(), moved.signal),
         });
-        self.routes.iter().map(|route| (route.key.route.as_str(), route.signal)).chain(moved)
+        self.routes.iter().map(|route| (route.key.route.as_str(), String::new(), route.signal)).chain(moved)
     }
 
     /// The likeliest cause in one word.

@@ -66,7 +66,23 @@ impl Destination {
         let alertmanagers = settings.alertmanager.iter().map(|uri| (Channel::Alertmanager, uri));
         let webhook = settings.webhook.iter().map(|uri| (Channel::Webhook, uri));
         let slack = settings.slack.iter().map(|uri| (Channel::Slack, uri));
-        alertmanagers.chain(webhook).chain(slack).map(|(channel, uri)| Self::new(channel, uri)).collect()
+        alertmanagers
+            .chain(webhook)
+            .chain(slack)
+            .map(|(channel, uri)| Self::new(channel, uri))
+            .map(|at| at.bounded(settings))
+            .collect()
+    }
+
+    /// With pauses as these settings want them. An alert that fires is to be sent again before it ends, whatever failed
+    /// meanwhile, else it would resolve and fire anew.
+    pub(super) fn bounded(mut self, settings: &TellSettings) -> Self {
+        if self.channel == Channel::Alertmanager {
+            let longest = settings.resend_interval.min(LONGEST_PAUSE);
+            self.pause.limit(longest);
+            self.not_before = self.not_before.map(|at| at.min(Instant::now() + longest));
+        }
+        self
     }
 
     fn new(channel: Channel, uri: &Uri) -> Self {
@@ -119,7 +135,13 @@ impl Destination {
                 self.pause.reset();
                 return;
             }
-            Outcome::Refused(reason) => tracing::warn!(%destination, %reason, "word of an incident was refused"),
+            Outcome::Refused(reason) => {
+                tracing::warn!(%destination, %reason, "word of an incident was refused");
+                // It answers: others need not wait for what it does not want. Alerts go again as they are.
+                if self.channel != Channel::Alertmanager {
+                    self.pause.reset();
+                }
+            }
             Outcome::Later { reason, .. } if was_well => {
                 tracing::warn!(%destination, %reason, "an incident cannot be told; it is tried again");
             }

@@ -61,7 +61,7 @@ pub(super) fn add(counts: &mut ByReason, reason: Reason, more: u64) {
 
 /// What comes and goes is looked at over this time.
 const FLAP_WINDOW: Duration = Duration::from_secs(3600);
-/// The time between the last one told and the next; it doubles with each further beginning.
+/// The time between the last one told and the next; it doubles with each further beginning, unless it is critical.
 const FIRST_FLAP_PAUSE: Duration = Duration::from_secs(300);
 const LONGEST_FLAP_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -92,11 +92,13 @@ impl Flaps {
         self.0.get(&trouble(incident)).map_or(1, |(times, _)| *times)
     }
 
-    fn hold(&self, incident: &Incident, free: usize, now: SystemTime) -> bool {
+    /// `is_critical` says that it is too grave to wait for long.
+    fn hold(&self, incident: &Incident, free: usize, is_critical: bool, now: SystemTime) -> bool {
         let Some((times, Some(told))) = self.0.get(&trouble(incident)) else { return false };
         let free = u32::try_from(free).unwrap_or(u32::MAX);
         let Some(doublings) = times.checked_sub(free.saturating_add(1)) else { return false };
-        let pause = FIRST_FLAP_PAUSE.saturating_mul(1 << doublings.min(16)).min(LONGEST_FLAP_PAUSE);
+        let longest = if is_critical { FIRST_FLAP_PAUSE } else { LONGEST_FLAP_PAUSE };
+        let pause = FIRST_FLAP_PAUSE.saturating_mul(1 << doublings.min(16)).min(longest);
         now.duration_since(*told).is_ok_and(|since| since < pause)
     }
 }
@@ -118,11 +120,13 @@ impl Teller {
             return Some(Reason::Silenced);
         }
         let is_quiet = settings.quiet_hours.iter().any(|hours| hours.hold(now, settings.utc_offset));
-        if is_quiet && self.gravity(incident) < settings.quiet_below {
+        let gravity = self.gravity(incident);
+        if is_quiet && gravity < settings.quiet_below {
             return Some(Reason::QuietHours);
         }
         let begins = matches!(event.turn, Turn::Opened | Turn::Reopened);
-        (begins && flaps.hold(incident, settings.flap_after, now)).then_some(Reason::Flapping)
+        (begins && flaps.hold(incident, settings.flap_after, gravity == Severity::Critical, now))
+            .then_some(Reason::Flapping)
     }
 
     /// How grave an incident is: as a rule says, else as it was when it was first told or has become since.

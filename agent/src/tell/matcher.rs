@@ -48,28 +48,28 @@ impl Matcher {
     /// Whether an incident's suspect fits.
     pub(super) fn fits(&self, incident: &Incident, service: Option<&str>) -> bool {
         let opening = incident.told_opening();
-        self.fits_rest(incident, service) && self.fits_route(&opening.route, opening.signal)
+        let subject = opening.subject.unwrap_or_default();
+        self.fits_rest(incident, service) && self.fits_suspect(&opening.route, &subject, opening.signal)
     }
 
-    /// Whether everything that an incident is about fits: one route that does not makes it another trouble.
+    /// Whether everything that an incident is about fits: one route, or subject, that does not makes it another trouble.
     pub(super) fn fits_all(&self, incident: &Incident) -> bool {
         let opening = incident.told_opening();
         self.fits_rest(incident, opening.service.as_deref())
-            && incident.affected().all(|(route, signal)| self.fits_route(route, signal))
+            && self.holds("subject", &opening.subject.unwrap_or_default())
+            && incident.affected().all(|(route, subject, signal)| self.fits_suspect(route, &subject, signal))
     }
 
     fn fits_rest(&self, incident: &Incident, service: Option<&str>) -> bool {
         let cause = incident.likeliest().unwrap_or_default();
-        // What is no route: a dependency, a resource, the service as a whole.
-        let subject = incident.told_opening().subject.unwrap_or_default();
         self.holds("target", incident.target())
             && self.holds("service", service.unwrap_or_default())
-            && self.holds("subject", &subject)
             && self.holds("cause", &cause)
     }
 
-    fn fits_route(&self, route: &str, signal: Signal) -> bool {
-        self.holds("route", route) && self.holds("signal", signal.as_str())
+    /// A subject is what is no route: a dependency, a resource, the service as a whole.
+    fn fits_suspect(&self, route: &str, subject: &str, signal: Signal) -> bool {
+        self.holds("route", route) && self.holds("subject", subject) && self.holds("signal", signal.as_str())
     }
 
     fn holds(&self, name: &str, text: &str) -> bool {

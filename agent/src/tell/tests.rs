@@ -12,7 +12,7 @@ use super::event::Turn;
 use super::*;
 use crate::derive::RouteKey;
 use crate::incident::{Finding, IncidentSettings, Severity};
-use crate::watch::Signal;
+use crate::watch::{Role, Sign, Signal, Subject};
 
 const TARGET: &str = "127.0.0.1:9464";
 
@@ -56,6 +56,8 @@ struct World {
     affected: u64,
     /// What the service calls itself.
     service: Option<String>,
+    /// What else is not as it should be.
+    signs: Vec<Sign>,
     /// Every attempt: destination, incident, change.
     seen: Vec<(Channel, String, Event)>,
 }
@@ -72,6 +74,7 @@ impl World {
             now,
             affected: 3,
             service: Some("shop".to_owned()),
+            signs: Vec::new(),
             seen: Vec::new(),
         }
     }
@@ -88,9 +91,17 @@ impl World {
             .enumerate()
             .map(|(index, key)| Finding { key, signal: Signal::Latency, verdict: verdict(index) })
             .collect();
-        self.incidents.update(TARGET, self.now, &findings, &[]);
+        self.incidents.update(TARGET, self.now, &findings, &self.signs);
         let service = self.service.clone();
         self.teller.prepare(&mut self.incidents, self.now, |_| service.clone());
+    }
+
+    /// Gives up what nobody took for too long.
+    fn expire(&mut self) -> [u64; 3] {
+        let destinations = std::mem::take(&mut self.teller.destinations);
+        destinations.iter().for_each(|at| self.teller.expire(at, &mut self.incidents, self.now));
+        self.teller.destinations = destinations;
+        self.teller.health().channels.map(|health| health.expired)
     }
 
     fn save(&mut self) {
@@ -261,18 +272,10 @@ fn what_nobody_takes_for_a_day_is_dropped_and_counted() {
     world.page(1, 0);
     world.save();
     world.attempt(false);
-    let expire = |world: &mut World| {
-        let destinations = std::mem::take(&mut world.teller.destinations);
-        for destination in &destinations {
-            world.teller.expire(destination, &mut world.incidents, world.now);
-        }
-        world.teller.destinations = destinations;
-        world.teller.health().channels.map(|health| health.expired)
-    };
     world.now += GIVE_UP;
-    assert_eq!(expire(&mut world), [0; 3]);
+    assert_eq!(world.expire(), [0; 3]);
     world.now += Duration::from_secs(2);
-    assert_eq!(expire(&mut world), [2, 2, 2], "a beginning and an end each");
+    assert_eq!(world.expire(), [2, 2, 2], "a beginning and an end each");
     assert_eq!(world.attempt(true), 0);
 }
 
@@ -339,7 +342,7 @@ fn what_is_wrong_with_a_message_is_final_and_all_else_is_tried_again() {
 #[test]
 fn pauses_grow_to_a_bound_and_a_destination_may_ask_for_its_own() {
     let mut world = World::new();
-    let destination = world.teller.destinations.first_mut().unwrap();
+    let destination = world.teller.destinations.last_mut().unwrap();
     let due_in = |destination: &Destination, seconds| destination.is_due(Instant::now() + Duration::from_secs(seconds));
     let later = |after| Outcome::Later { reason: "away".to_owned(), after };
     assert!(due_in(destination, 0));
@@ -353,8 +356,33 @@ fn pauses_grow_to_a_bound_and_a_destination_may_ask_for_its_own() {
         destination.note(&later(Some(Duration::from_secs(asked))));
         assert!(!due_in(destination, waited - 5) && due_in(destination, waited + 1), "{asked}");
     }
+    // A refusal answers.
+    destination.note(&Outcome::Refused("answered 400".to_owned()));
+    assert!(!due_in(destination, 0) && due_in(destination, 1));
     destination.note(&Outcome::Taken);
     assert!(due_in(destination, 0));
+}
+
+#[test]
+fn an_alert_is_sent_again_before_it_ends_whatever_failed_and_is_reloaded() {
+    let mut world = World::new();
+    let resend_in = |seconds| TellSettings { resend_interval: Duration::from_secs(seconds), ..settings() };
+    let due_in =
+        |world: &World, seconds| world.teller.destinations[0].is_due(Instant::now() + Duration::from_secs(seconds));
+    world.teller.set(&resend_in(60), "");
+    for _ in 0..100 {
+        world.teller.destinations[0].note(&Outcome::Later { reason: String::new(), after: None });
+    }
+    assert!(!due_in(&world, 25) && due_in(&world, 61));
+    let asked = Some(Duration::from_secs(3600));
+    world.teller.destinations[0].note(&Outcome::Later { reason: String::new(), after: asked });
+    assert!(!due_in(&world, 55) && due_in(&world, 61));
+    world.teller.set(&resend_in(10), "");
+    assert!(!due_in(&world, 5) && due_in(&world, 11));
+    for _ in 0..100 {
+        world.teller.destinations[0].note(&Outcome::Refused(String::new()));
+    }
+    assert!(!due_in(&world, 4) && due_in(&world, 11), "what Alertmanager refuses is sent less often");
 }
 
 #[test]

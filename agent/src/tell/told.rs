@@ -213,11 +213,11 @@ impl Incident {
         event.turn != Turn::Updated && event.sequence <= tried
     }
 
-    /// Whether something waits for the end of quiet hours.
+    /// Whether something waits, or waited, for the end of quiet hours, or of too many messages: what came after it, its end
+    /// too, then comes as late.
     pub(super) fn waits_quietly(&self, key: &str) -> bool {
-        let quiet =
-            |accepted: &Accepted| matches!(accepted.held, Some((held, Reason::QuietHours)) if held > accepted.sequence);
-        self.told.accepted.get(key).is_some_and(quiet)
+        let held = self.told.accepted.get(key).and_then(|accepted| accepted.held);
+        matches!(held, Some((_, Reason::QuietHours | Reason::RateLimited)))
     }
 
     /// Why the beginning before this end was held back and is still not told, if so.

@@ -75,15 +75,90 @@ fn what_waits_for_the_end_of_quiet_days_is_told_then() {
     world.crash();
     world.teller.set(&quiet, "");
     world.now += Duration::from_secs(40 * 3600);
-    let expire = |world: &mut World| {
-        let destinations = std::mem::take(&mut world.teller.destinations);
-        destinations.iter().for_each(|at| world.teller.expire(at, &mut world.incidents, world.now));
-        world.teller.destinations = destinations;
-    };
-    expire(&mut world);
+    world.expire();
     assert_eq!(world.attempt(true), 2);
     assert_eq!(turns(&world, Channel::Slack), [Turn::Opened, Turn::Resolved]);
     assert_eq!(world.teller.health().channels.map(|health| health.expired), [0; 3]);
+}
+
+#[test]
+fn the_end_of_what_waited_for_days_is_told_too_also_where_each_goes_alone_and_few_a_minute() {
+    let mut world = World::new();
+    let quiet = TellSettings {
+        quiet_hours: vec!["Tue-Wed 00:00-24:00".parse().unwrap()],
+        webhook_template: Some(Template::read_json("{}").unwrap()),
+        rate_limit: 1,
+        ..settings()
+    };
+    world.teller.set(&quiet, "");
+    world.affected = 1;
+    for slow_routes in [1, 0] {
+        world.page(1, slow_routes);
+        world.save();
+        assert_eq!(world.attempt(true), 0);
+    }
+    world.now += Duration::from_secs(40 * 3600);
+    for _ in 0..4 {
+        world.expire();
+        world.attempt(true);
+        world.save();
+        world.now += Duration::from_secs(31);
+    }
+    for channel in [Channel::Webhook, Channel::Slack] {
+        assert_eq!(turns(&world, channel), [Turn::Opened, Turn::Resolved], "{channel:?}");
+    }
+    assert_eq!(world.expire(), [0; 3]);
+}
+
+#[test]
+fn a_silence_of_a_subject_is_not_about_what_joins_it() {
+    let pool = |since| Sign {
+        subject: Subject::resource("pool", "orders"),
+        signal: Signal::Saturation,
+        role: Role::Opens,
+        severity: Severity::Warning,
+        score: 9.0,
+        since,
+        words: "the pool is full".to_owned(),
+        before: None,
+        now: None,
+        requests: 0,
+        affected: 0,
+        seconds: 0.0,
+        aftermath_seconds: 0.0,
+    };
+    let mut world = World::new();
+    world.signs = vec![pool(world.now)];
+    world.teller.silence(&row(&[("subject", "pool*"), ("for", "1h")]), world.now).unwrap();
+    world.page(1, 0);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+    assert_eq!(counted(&mut world, Channel::Slack, Reason::Silenced), [1, 1, 0]);
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3, "a slow route is no pool");
+}
+
+#[test]
+fn what_is_critical_waits_five_minutes_at_most_although_it_comes_and_goes() {
+    for (affected, longest) in [(9, 6), (1, 60)] {
+        let mut world = World::new();
+        world.teller.set(&TellSettings { flap_after: 1, ..settings() }, "");
+        world.affected = affected;
+        let mut told = Vec::new();
+        for minute in 0..60_u32 {
+            for slow_routes in [1, 0] {
+                world.page(30, slow_routes);
+                world.save();
+                let before = world.seen.len();
+                world.attempt(true);
+                told.extend((slow_routes == 1 && world.seen.len() > before).then_some(minute));
+            }
+        }
+        let pauses: Vec<_> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(pauses.iter().all(|pause| (5..=longest).contains(pause)), "{told:?}");
+        assert_eq!(pauses.len() >= 9, affected == 9, "{told:?}");
+    }
 }
 
 #[test]
@@ -121,6 +196,7 @@ fn what_comes_and_goes_is_told_less_and_less_also_after_a_restart() {
     let mut world = World::new();
     let settings = TellSettings { flap_after: 3, ..settings() };
     world.teller.set(&settings, "");
+    world.affected = 1;
     let mut told = Vec::new();
     for minute in 0..120 {
         for slow_routes in [1, 0] {
