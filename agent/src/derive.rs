@@ -184,6 +184,8 @@ impl<K: Key> Timed<K> {
     /// Takes in the page that `series` just read. [`Route::last`] is then the latest interval of each route, unless the
     /// page closed none. Answers how many requests found no room in the table of routes.
     pub(crate) fn update(&mut self, series: &SeriesTable) -> u64 {
+        // This table may be newer than the series: then nobody knows since when they have counted.
+        let is_first = self.page == 0 && self.baselines.is_empty();
         self.page += 1;
         let seconds = series.interval().map(|interval| interval.as_secs_f64());
         let restarted = series.restarted();
@@ -199,7 +201,7 @@ impl<K: Key> Timed<K> {
             // Without a start time on the page, falling counters are the only sign of a restart. With one, they are the
             // exporter's own business: it dropped an idle series and made it anew.
             reset |= change.fell && series.process_start().is_none();
-            if seconds.is_none() || (was_hidden && !was_on_last && !restarted) {
+            if seconds.is_none() || is_first || (was_hidden && !was_on_last && !restarted) {
                 // The first page only tells where counting begins, and which routes there are. So does the first one
                 // after a page that a limit cut.
                 change.delta.fill(0);

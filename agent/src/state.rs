@@ -75,7 +75,9 @@ impl State {
             }
         }
         let targets = &self.targets;
-        let is_watched = |label: &str| label == HOST || targets.iter().any(|target| target.address.label() == label);
+        let is_watched = |label: &str| {
+            (label == HOST && settings.watch.saturation) || targets.iter().any(|target| target.address.label() == label)
+        };
         self.incidents = Incidents::restore(&settings.incidents, memory.incidents, now, is_watched);
         self.profiles.restore(memory.profiles, &mut self.incidents);
         for target in &mut self.targets {

@@ -38,7 +38,9 @@ impl Moved {
 
     /// Whether it keeps its incident open.
     pub(super) fn lasts(&self) -> bool {
-        self.ended_at.is_none() && self.role != Role::Supports
+        // Callers who come back in a flood have come back.
+        let is_surge = self.signal == Signal::Traffic && self.during >= self.before;
+        self.ended_at.is_none() && self.role != Role::Supports && !is_surge
     }
 
     /// What it is, in a few words.

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::moved::Moved;
 use super::record::Incident;
 use crate::watch::{Role, Signal, Subject};
 
@@ -125,7 +126,9 @@ impl Incident {
     }
 
     fn severity_of_moved(&self) -> Severity {
-        let opening = self.moved.iter().filter(|moved| moved.role != Role::Supports);
+        // What is full is grave, also where it stands in the incident of those who suffer from it.
+        let weighs = |moved: &&Moved| moved.role != Role::Supports || moved.signal == Signal::Saturation;
+        let opening = self.moved.iter().filter(weighs);
         opening.map(|moved| moved.severity).max().unwrap_or(Severity::Warning)
     }
 

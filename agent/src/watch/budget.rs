@@ -13,7 +13,7 @@ use super::{Role, Sign, Signal, SloSettings, Subject};
 use crate::derive::{Key, Route, RouteKey, Routes};
 use crate::incident::Severity;
 
-/// The most budgets of routes that are counted. One is counted once a request of its route was bad.
+/// The most budgets of routes that are counted, for each objective. One is counted once a request of its route was bad.
 const MAX_ROUTES: usize = 100;
 /// Bad requests below which nothing is told, whatever their share.
 const MIN_BAD: u64 = 10;
@@ -245,7 +245,7 @@ impl Budgets {
                 let id = (key.clone(), objective);
                 if let Some(budget) = self.routes.get_mut(&id) {
                     budget.observe(at, counts);
-                } else if counts.bad > 0 && self.routes.len() < MAX_ROUTES {
+                } else if counts.bad > 0 && self.held(objective) < MAX_ROUTES {
                     let mut budget = Budget::new(objective, &self.settings);
                     budget.observe(at, counts);
                     self.routes.insert(id, budget);
@@ -261,6 +261,11 @@ impl Budgets {
         {
             self.recent.pop_front();
         }
+    }
+
+    /// How many routes have a budget of this objective. Slow requests are common, and must not take the room of failures.
+    fn held(&self, objective: Objective) -> usize {
+        self.routes.keys().filter(|(_, of)| *of == objective).count()
     }
 
     fn counts(&self, route: &Route) -> Option<[Counts; 2]> {
@@ -357,7 +362,7 @@ impl Budgets {
             let budget =
                 Budget { rate, days, since, at: if at.is_finite() { at } else { 0.0 }, burn: None, burning_since };
             match route {
-                Some(route) if budgets.routes.len() < MAX_ROUTES => {
+                Some(route) if budgets.held(objective) < MAX_ROUTES => {
                     budgets.routes.insert((route, objective), budget);
                 }
                 Some(_) => {}
@@ -378,6 +383,10 @@ impl Sign {
     /// Two of one subject and signal are one.
     fn join(&mut self, other: Self) {
         self.words = format!("{}; {}", self.words, other.words);
+        if self.role == Role::Apart && other.role == Role::Supports {
+            // What only supports makes nothing graver or older.
+            return;
+        }
         self.severity = self.severity.max(other.severity);
         self.score = self.score.max(other.score);
         self.since = self.since.min(other.since);

@@ -20,6 +20,9 @@ const MAX_FILLS: usize = 32;
 const OUTLOOK_SECONDS: f64 = 300.0;
 /// What is full sooner than this is critical, in seconds.
 const CRITICAL_SECONDS: f64 = 1800.0;
+/// What is no longer on the page is forgotten after so long, in seconds: a process is looked for anew after a scrape that
+/// failed, and at the agent's start.
+const ABSENT_SECONDS: f64 = 600.0;
 /// How much more traffic explains a rise.
 const MORE_TRAFFIC: f64 = 1.2;
 /// The pieces of time in which traffic is remembered, in seconds, and their number: four hours.
@@ -97,6 +100,8 @@ struct Fill {
     /// Since when each is told.
     soon_since: Option<f64>,
     full_since: Option<f64>,
+    /// How long it has not been on the page, in seconds.
+    absent: f64,
 }
 
 /// What is kept of one.
@@ -107,6 +112,21 @@ pub(crate) struct KeptFill {
     forecast: SeriesState,
     soon: Steady,
     full: Steady,
+    /// How full it was last, so that what is told is told on until the next look.
+    #[serde(default)]
+    used: f64,
+    #[serde(default)]
+    limit: f64,
+    #[serde(default)]
+    outlook: Option<Outlook>,
+}
+
+/// What is kept of everything that can run full.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct KeptTrend {
+    /// Requests per second in pieces of time, oldest first.
+    rates: Vec<f64>,
 }
 
 impl Fills {
@@ -125,13 +145,15 @@ impl Fills {
         if restarted {
             self.list.clear();
         }
-        let is_there = |fill: &Fill| gauges.iter().any(|gauge| fill.is(gauge));
-        self.list.retain(is_there);
+        let mut gauges = gauges;
+        gauges.retain(|gauge| gauge.limit > 0.0 && gauge.used.is_finite() && gauge.limit.is_finite());
+        for fill in &mut self.list {
+            let is_there = gauges.iter().any(|gauge| fill.is(gauge));
+            fill.absent = if is_there { 0.0 } else { fill.absent + seconds.max(0.0) };
+        }
+        self.list.retain(|fill| fill.absent <= ABSENT_SECONDS);
         self.traffic(requests, seconds);
         for gauge in gauges {
-            if !(gauge.limit > 0.0 && gauge.used.is_finite() && gauge.limit.is_finite()) {
-                continue;
-            }
             let index = self.list.iter().position(|fill| fill.is(&gauge)).or_else(|| {
                 (self.list.len() < MAX_FILLS).then(|| self.list.push(Fill::new(gauge.clone())))?;
                 self.list.len().checked_sub(1)
@@ -168,6 +190,15 @@ impl Fills {
         })
     }
 
+    /// The traffic of the last hours, which may explain a rise.
+    pub(crate) fn keep_trend(&self) -> KeptTrend {
+        KeptTrend { rates: self.rates.iter().copied().collect() }
+    }
+
+    pub(crate) fn restore_trend(&mut self, kept: KeptTrend) {
+        self.rates = kept.rates.into_iter().filter(|rate| rate.is_finite() && *rate >= 0.0).take(PIECES).collect();
+    }
+
     pub(crate) fn keep(&self) -> Vec<KeptFill> {
         let kept = |fill: &Fill| KeptFill {
             resource: fill.gauge.kind.resource().to_owned(),
@@ -175,19 +206,29 @@ impl Fills {
             forecast: fill.forecast.state(),
             soon: fill.soon,
             full: fill.full,
+            used: fill.gauge.used,
+            limit: fill.gauge.limit,
+            outlook: fill.outlook.filter(Outlook::is_finite),
         };
         self.list.iter().map(kept).collect()
     }
 
     pub(crate) fn restore(kept: Vec<KeptFill>, refused: &mut Option<StateError>) -> Self {
         let mut fills = Self::default();
-        for KeptFill { resource, name, forecast, soon, full } in kept.into_iter().take(MAX_FILLS) {
+        for KeptFill { resource, name, forecast, soon, full, used, limit, outlook } in kept.into_iter().take(MAX_FILLS)
+        {
             let kinds = [Kind::Pool, Kind::Descriptors, Kind::Memory, Kind::Disk];
             let Some(kind) = kinds.into_iter().find(|kind| kind.resource() == resource) else { continue };
             match Forecast::restore(Toward::Above, forecast) {
                 Ok(forecast) if soon.is_sound() && full.is_sound() => {
-                    let gauge = Gauge { kind, name, used: 0.0, limit: 1.0, waiting: None };
-                    fills.list.push(Fill { forecast, soon, full, ..Fill::new(gauge) });
+                    let is_sound = used.is_finite() && limit.is_finite() && limit > 0.0;
+                    let (used, limit) = if is_sound { (used, limit) } else { (0.0, 1.0) };
+                    let gauge = Gauge { kind, name, used, limit, waiting: None };
+                    let (soon_since, full_since) = (soon.told_since(), full.told_since());
+                    // Without a figure there is nothing to tell until the next look.
+                    let (soon_since, full_since) =
+                        if is_sound { (soon_since.filter(|_| outlook.is_some()), full_since) } else { (None, None) };
+                    fills.list.push(Fill { forecast, soon, full, outlook, soon_since, full_since, ..Fill::new(gauge) });
                 }
                 Ok(_) => {}
                 Err(error) => _ = refused.get_or_insert(error),
@@ -205,7 +246,7 @@ fn grew(rates: &VecDeque<f64>, (seconds, requests): (f64, f64), ago: f64) -> boo
     let then = rates.len().checked_sub(pieces).map_or(rates.front(), |index| rates.get(index));
     match (now, then) {
         (Some(now), Some(then)) => now > then * MORE_TRAFFIC,
-        _ => false,
+        _ => true,
     }
 }
 
@@ -219,6 +260,7 @@ impl Fill {
             full: Steady::default(),
             soon_since: None,
             full_since: None,
+            absent: 0.0,
         }
     }
 
@@ -295,5 +337,53 @@ fn span(seconds: f64) -> String {
         ..172_800.0 => format!("{:.1} h", minutes / 60.0),
         _ if seconds.is_finite() => format!("{:.0} days", minutes / 1440.0),
         _ => "a long time".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks at memory of this share of its limit, or at nothing, five seconds after the last look.
+    fn look(fills: &mut Fills, at: &mut SystemTime, share: Option<f64>) -> usize {
+        *at += Duration::from_secs(5);
+        let gauge = |share| Gauge {
+            kind: Kind::Memory,
+            name: "container".to_owned(),
+            used: share * 1e9,
+            limit: 1e9,
+            waiting: None,
+        };
+        fills.observe(share.map(gauge).into_iter().collect(), 100.0, 5.0, false, *at, Duration::from_secs(14_400));
+        let mut signs = Vec::new();
+        fills.signs(*at, &mut signs);
+        signs.len()
+    }
+
+    #[test]
+    fn what_is_away_for_a_page_is_told_on_and_what_is_gone_is_not() {
+        let (mut fills, mut at) = (Fills::default(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let told = (0..80).map(|_| look(&mut fills, &mut at, Some(0.97))).last();
+        assert_eq!(told, Some(1), "full for long enough");
+        assert_eq!(look(&mut fills, &mut at, None), 1, "the process was not found this time");
+
+        // Another agent goes on with it, before it has found the process.
+        let kept = serde_json::to_string(&fills.keep()).unwrap();
+        let mut other = Fills::restore(serde_json::from_str(&kept).unwrap(), &mut None);
+        assert_eq!(look(&mut other, &mut at, None), 1);
+        assert_eq!(look(&mut other, &mut at, Some(0.97)), 1);
+
+        let gone = (0..130).map(|_| look(&mut fills, &mut at, None)).last();
+        assert_eq!((gone, fills.list.len()), (Some(0), 0));
+    }
+
+    #[test]
+    fn a_rise_that_traffic_may_explain_is_none_while_the_traffic_is_not_known() {
+        let outlook_seen = 3600.0;
+        assert!(grew(&VecDeque::new(), (0.0, 0.0), outlook_seen));
+        let mut busier: VecDeque<f64> = (1..=12).map(|piece| f64::from(piece) * 10.0).collect();
+        assert!(grew(&busier, (0.0, 0.0), outlook_seen));
+        busier.iter_mut().for_each(|rate| *rate = 50.0);
+        assert!(!grew(&busier, (0.0, 0.0), outlook_seen));
     }
 }

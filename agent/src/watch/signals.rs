@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::{Budgets, KeptBudget};
 use super::figures::{Figures, KeptFigure};
-use super::fill::{Fills, Gauge, KeptFill, Kind};
+use super::fill::{Fills, Gauge, KeptFill, KeptTrend, Kind};
 use super::traffic::{KeptTraffic, Traffic};
 use super::{KeptWatch, Sign, Signal, Subject, WatchSettings, Watches, dependencies};
 use crate::collect::process::Process;
@@ -38,6 +38,7 @@ pub(crate) struct KeptSignals {
     watches: Vec<KeptWatch<DependencyKey>>,
     budgets: Vec<KeptBudget>,
     fills: Vec<KeptFill>,
+    trend: KeptTrend,
     traffic: Vec<KeptTraffic>,
     figures: Vec<KeptFigure>,
 }
@@ -136,6 +137,7 @@ impl Signals {
             watches: self.watches.keep(),
             budgets: self.budgets.keep(),
             fills: self.fills.keep(),
+            trend: self.fills.keep_trend(),
             traffic: self.traffic.keep(),
             figures: self.figures.keep(),
         }
@@ -144,7 +146,7 @@ impl Signals {
     /// Goes on from what was kept; of what `is_recent` denies, only with the error budgets. Answers why a detector could not.
     pub(crate) fn restore(settings: &Settings, kept: KeptSignals, is_recent: bool) -> (Self, Option<StateError>) {
         let mut refused = None;
-        let KeptSignals { calls, watches, budgets, fills, traffic, figures } = kept;
+        let KeptSignals { calls, watches, budgets, fills, trend, traffic, figures } = kept;
         let mut signals = Self::new(settings);
         signals.budgets = Budgets::restore(&settings.slo, budgets, &mut refused);
         if is_recent && settings.watch.dependencies {
@@ -155,6 +157,7 @@ impl Signals {
         }
         if is_recent && settings.watch.saturation {
             signals.fills = Fills::restore(fills, &mut refused);
+            signals.fills.restore_trend(trend);
         }
         // Earlier days stay what they were.
         if settings.watch.traffic {

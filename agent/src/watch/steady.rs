@@ -20,14 +20,19 @@ pub(super) struct Steady {
 impl Steady {
     /// Takes in an interval of `seconds` that ended at `at`. What has been so for the whole of `after` seconds is told.
     pub(super) fn observe(&mut self, is_so: bool, at: f64, seconds: f64, after: f64) -> Option<f64> {
-        // The share reaches its mark after `after` seconds.
-        let weight = 1.0 - (1.0 - ON).powf(seconds.clamp(0.0, LONGEST_STEP) / after);
+        // The share reaches its mark after `after` seconds, but never at one look, however long ago the last one was.
+        let weight = 1.0 - (1.0 - ON).powf(seconds.clamp(0.0, LONGEST_STEP.min(after / 2.0)) / after);
         if is_so && self.share < OFF / 3.0 && !self.is_told && at.is_finite() {
             self.since = at;
         }
         self.share += weight * (f64::from(u8::from(is_so)) - self.share);
         // The share comes near its mark from below.
         self.is_told = if self.is_told { self.share > OFF } else { self.share >= ON - 1e-9 };
+        self.is_told.then_some(self.since)
+    }
+
+    /// Since when it is told, if it is.
+    pub(super) fn told_since(&self) -> Option<f64> {
         self.is_told.then_some(self.since)
     }
 
@@ -44,6 +49,13 @@ mod tests {
     fn told(so: impl Fn(u32) -> bool, seconds: u32) -> Vec<u32> {
         let mut steady = Steady::default();
         (1..=seconds).filter(|now| steady.observe(so(*now), f64::from(*now), 1.0, 60.0).is_some()).collect()
+    }
+
+    #[test]
+    fn one_look_alone_tells_nothing() {
+        let mut steady = Steady::default();
+        assert_eq!(steady.observe(true, 1000.0, 3600.0, 60.0), None);
+        assert_eq!(steady.observe(true, 1060.0, 60.0, 60.0), Some(1000.0));
     }
 
     #[test]

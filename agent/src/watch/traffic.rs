@@ -62,7 +62,9 @@ impl Watched {
         let is_drop = change.is_drop();
         // Without earlier days there is no range, only the last hour.
         let is_known = change.usual_low < change.usual_high;
-        let is_silent = change.before >= SILENT_FROM && change.rate <= SILENT_SHARE * change.before;
+        // A service that should have woken up is held against what is usual now, not against its night.
+        let usual = if is_drop { change.before.max(change.usual_low) } else { change.before };
+        let is_silent = usual >= SILENT_FROM && change.rate <= SILENT_SHARE * usual;
         let is_service = subject == Subject::Service;
         // A route that few ask for on a holiday has not dropped.
         let is_sudden = change.rate <= SUDDEN_SHARE * change.before;
@@ -75,7 +77,7 @@ impl Watched {
             score: self.score,
             since: before(at, change.seconds),
             words: change.to_string(),
-            before: Some(change.before),
+            before: Some(usual),
             now: Some(change.rate),
             requests: 0,
             affected: 0,

@@ -256,7 +256,7 @@ impl BurnRate {
         let spans = [(0, 5), (0, 60), (1, 72), (2, 72)].map(|(ring, buckets)| Span { ring, buckets });
         let (at, since) = (self.memory.at.unwrap_or(0.0), self.memory.since.unwrap_or(0.0));
         spans.map(|span| {
-            let covered = ((at - since + RINGS[0].0) / span.seconds()).min(1.0);
+            let covered = self.memory.covered(&span, at, at - since);
             let pace = self.memory.counts(&span, at).share() / self.settings.budget.max(LEAST_BUDGET) * covered;
             (span.seconds(), if pace.is_finite() { pace } else { 0.0 })
         })
@@ -270,7 +270,7 @@ impl BurnRate {
         let budget = budget.max(LEAST_BUDGET);
         let (long, short) = (self.memory.counts(&rule.long, at), self.memory.counts(&rule.short, at));
         // A minute of traffic is no three days: what was before the first is taken for good.
-        let covered = ((age + RINGS[0].0) / rule.long.seconds()).min(1.0);
+        let covered = self.memory.covered(&rule.long, at, age);
         let (pace, pace_now) = (long.share() / budget * covered, short.share() / budget);
         let told = long.bad >= min_bad && pace >= rule.pace && pace_now >= rule.pace && pace.is_finite();
         told.then(|| Burn {
@@ -314,18 +314,26 @@ impl BurnMemory {
         }
     }
 
+    /// The share of a span that was seen, of what has been watched for `age` seconds. The first interval has a length too,
+    /// which is no more than what has been seen since.
+    fn covered(&self, span: &Span, at: f64, age: f64) -> f64 {
+        let Some((width, _)) = RINGS.get(span.ring) else { return 0.0 };
+        let seen = self.within(span, at).count() as f64 * width;
+        ((age + age.min(RINGS[0].0)).min(seen) / span.seconds()).clamp(0.0, 1.0)
+    }
+
+    /// The pieces of a span that ends now in which something was observed.
+    fn within(&self, span: &Span, at: f64) -> impl Iterator<Item = &Bucket> {
+        let width = RINGS.get(span.ring).map_or(f64::NAN, |(width, _)| *width);
+        let (now, buckets) = ((at / width).floor() as i64, span.buckets as u64);
+        let ring = self.rings.get(span.ring).into_iter().flatten();
+        ring.filter(move |bucket| bucket.index <= now && now.saturating_sub(bucket.index).unsigned_abs() < buckets)
+    }
+
     /// The requests in a span that ends now.
     fn counts(&self, span: &Span, at: f64) -> Counts {
         let mut sum = Counts::default();
-        if let (Some(ring), Some((width, _))) = (self.rings.get(span.ring), RINGS.get(span.ring)) {
-            let now = (at / width).floor() as i64;
-            let within = |bucket: &&Bucket| {
-                bucket.index <= now && now.saturating_sub(bucket.index).unsigned_abs() < span.buckets as u64
-            };
-            for bucket in ring.iter().filter(within) {
-                sum.add(bucket.counts);
-            }
-        }
+        self.within(span, at).for_each(|bucket| sum.add(bucket.counts));
         sum
     }
 

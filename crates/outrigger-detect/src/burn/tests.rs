@@ -143,3 +143,15 @@ fn paces_tell_each_window_and_what_was_not_seen_is_good() {
     assert!((hour - 10.0 / 6.0).abs() < 1e-9, "{hour}");
     assert!(six > 0.0 && six < hour && three_days > 0.0 && three_days < six, "{six} {three_days}");
 }
+
+#[test]
+fn the_first_seconds_stand_for_themselves_only() {
+    // All fail, ten a second, from the first interval on: 14.4 times the budget of an hour is spent after 52 seconds.
+    let mut rate = BurnRate::new(BurnSettings::default());
+    let told = (1..60).map(|second| rate.observe(DAY + f64::from(second), 10, 10)).position(|burn| burn.is_some());
+    assert!(told.is_some_and(|second| (20..=52).contains(&second)), "{told:?}");
+    // A second of failures in an hour that nobody saw is no hour of them.
+    let mut rate = BurnRate::new(BurnSettings::default());
+    assert_eq!(feed(&mut rate, 0.0, HOUR, |_| 0), []);
+    assert_eq!(rate.observe(3.0 * HOUR, 60, 600), None);
+}

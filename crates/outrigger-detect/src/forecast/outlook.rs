@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::words::{Lasting, Number};
 
 /// A limit that is going to be reached. `Display` says it in words.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outlook {
     /// The latest value.
     pub value: f64,
@@ -23,6 +23,15 @@ pub struct Outlook {
     pub per_hour: f64,
     /// Seconds for which the trend was seen.
     pub seen_seconds: f64,
+}
+
+impl Outlook {
+    /// Every number is one that JSON can say.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let Self { value, limit, seconds, soonest, latest, per_hour, seen_seconds } = *self;
+        [value, limit, seconds, soonest, latest, per_hour, seen_seconds].into_iter().all(f64::is_finite)
+    }
 }
 
 impl fmt::Display for Outlook {
