@@ -238,11 +238,12 @@ impl Teller {
         let mut destinations = std::mem::take(&mut self.destinations);
         for destination in &mut destinations {
             self.expire(destination, incidents, now);
-            let due = self.due(destination, incidents, now, is_kept);
+            let mut due = self.due(destination, incidents, now, is_kept);
             if due.is_empty() || destination.is_busy || !destination.is_due(Instant::now()) {
                 continue;
             }
-            let Some(request) = self.request(destination, incidents, &due, now) else { continue };
+            let Some((request, count)) = self.request(destination, incidents, &due, now) else { continue };
+            due.truncate(count);
             destination.is_busy = true;
             destination.waits_since = None;
             if destination.channel != Channel::Alertmanager {
@@ -250,7 +251,8 @@ impl Teller {
             }
             let (client, timeout) = (client.clone(), self.settings.timeout);
             let key = destination.key.clone();
-            let events = due.into_iter().map(|(id, event, _)| (id, event)).collect();
+            let events: Vec<_> = due.into_iter().map(|(id, event, _)| (id, event)).collect();
+            note_tries(incidents, &key, &events);
             self.work.spawn(async move {
                 let outcome = send(&client, request, timeout).await;
                 Sent { destination: key, events, outcome }
@@ -259,13 +261,14 @@ impl Teller {
         self.destinations = destinations;
     }
 
+    /// A request, and how many of what is due are in it.
     fn request(
         &self,
         destination: &Destination,
         incidents: &Incidents,
         due: &[(String, Event, u32)],
         now: SystemTime,
-    ) -> Option<Ready> {
+    ) -> Option<(Ready, usize)> {
         let change = |(id, event, times): &(String, Event, u32)| {
             Some(Change { incident: incidents.get(id)?, event: *event, times: *times, page: &self.page })
         };
@@ -275,11 +278,11 @@ impl Teller {
             Channel::Alertmanager => {
                 let ahead = settings.resend_interval * alert::INTERVALS_AHEAD;
                 let alerts = changes.iter().map(|change| (change.incident, change.times));
-                Some(destination.json(alert::body(alerts, &self.page, now, ahead), Vec::new()))
+                Some((destination.json(alert::body(alerts, &self.page, now, ahead), Vec::new()), due.len()))
             }
             Channel::Webhook => {
                 let (template, secret) = (settings.webhook_template.as_ref(), settings.webhook_secret.as_ref());
-                message::webhook(destination, &changes, template, secret)
+                message::webhook(destination, &changes, template, secret).map(|request| (request, due.len()))
             }
             Channel::Slack => message::slack(destination, &changes, settings.slack_template.as_ref()),
         }
@@ -329,14 +332,20 @@ impl Teller {
         };
         let mut changed = false;
         for (id, event) in events {
-            let Some(incident) = incidents.get_mut(&id) else { continue };
-            if is_over {
+            if is_over && let Some(incident) = incidents.get_mut(&id) {
                 changed |= incident.accept(&key, event, taken_at);
-            } else {
-                incident.note_try(&key, event);
             }
         }
         changed
+    }
+}
+
+/// Notes that changes are sent.
+fn note_tries(incidents: &mut Incidents, key: &str, events: &[(String, Event)]) {
+    for (id, event) in events {
+        if let Some(incident) = incidents.get_mut(id) {
+            incident.note_try(key, *event);
+        }
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) fn body<'a>(
             annotations: BTreeMap::from([
                 ("summary", super::message::summary(incident, times)),
                 ("incident", incident.id.clone()),
+                // Its label is as it was first told.
+                ("severity", incident.severity().as_str().to_owned()),
                 ("url", url.clone()),
             ]),
             // Alertmanager refuses an end before the beginning.

@@ -133,7 +133,7 @@ impl Teller {
     fn gravity(&self, incident: &Incident) -> Severity {
         let told = incident.told_opening();
         let rule = self.settings.rules.iter().find(|rule| rule.fits(incident, told.service.as_deref()));
-        rule.and_then(|rule| rule.severity).unwrap_or_else(|| told.severity.max(incident.opening().severity))
+        rule.and_then(|rule| rule.severity).unwrap_or_else(|| incident.severity().max(incident.opening().severity))
     }
 
     /// The first change of an incident that a destination is to be told now. What is held is noted, and dropped if it is

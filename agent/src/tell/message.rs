@@ -77,7 +77,7 @@ impl Change<'_> {
             "event" => event.state().to_owned(),
             "sequence" => event.sequence.to_string(),
             "url" => self.url(),
-            "severity" => opening.severity.as_str().to_owned(),
+            "severity" => incident.severity().as_str().to_owned(),
             "headline" => incident.headline(event),
             "times" => self.times.to_string(),
             "incident.id" => incident.id.clone(),
@@ -122,7 +122,7 @@ pub(super) fn webhook(
         sequence: change.event.sequence,
         update: change.event.update,
         url: change.url(),
-        severity: change.incident.told_opening().severity.as_str(),
+        severity: change.incident.severity().as_str(),
         times: change.times,
         incident,
     };
@@ -149,8 +149,8 @@ pub(super) fn signed(at: &Destination, body: Vec<u8>, key: &str, secret: Option<
     at.json(body, headers)
 }
 
-/// A request of a Slack-compatible webhook.
-pub(super) fn slack(at: &Destination, changes: &[Change<'_>], template: Option<&Template>) -> Option<Ready> {
+/// A request of a Slack-compatible webhook, and how many of the changes are in it: as many as fit, one at least.
+pub(super) fn slack(at: &Destination, changes: &[Change<'_>], template: Option<&Template>) -> Option<(Ready, usize)> {
     let text = |change: &Change<'_>| {
         if let Some(template) = template {
             return template.fill(|name| change.value(name), escaped);
@@ -159,21 +159,16 @@ pub(super) fn slack(at: &Destination, changes: &[Change<'_>], template: Option<&
         let headline = escaped(&change.incident.headline(change.event));
         format!("*{headline}*\n{}\n<{}|Incident {}>", escaped(&summary), change.url(), change.incident.id)
     };
-    let [first, others @ ..] = changes else { return None };
-    let mut texts = text(first);
-    let mut left_out = 0_usize;
-    for change in others {
-        let next = text(change);
+    let (first, others) = changes.split_first()?;
+    let (mut texts, mut count) = (text(first), 1);
+    for next in others.iter().map(text) {
         if texts.len() + next.len() > MAX_TEXTS {
-            left_out += 1;
-        } else {
-            texts = format!("{texts}\n\n{next}");
+            break;
         }
+        texts = format!("{texts}\n\n{next}");
+        count += 1;
     }
-    if left_out > 0 {
-        texts = format!("{texts}\n\n<{}|{left_out} more changes>", first.page);
-    }
-    Some(chat(at, &texts, &key(changes)))
+    Some((chat(at, &texts, &key(changes.get(..count)?)), count))
 }
 
 /// A request with a text for people.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Turn};
 use super::hold::Reason;
-use super::{Channel, TellSettings};
-use crate::incident::{Incident, Opening};
+use super::{Channel, TellRule, TellSettings};
+use crate::incident::{Incident, Opening, Severity};
 use crate::time;
 
 /// What was told of an incident. A field that is added needs a default, so that older files can be read.
@@ -17,6 +17,8 @@ use crate::time;
 pub(crate) struct Told {
     /// What stood when it was first told: an alert's labels stay the same until it is resolved.
     pub(super) opening: Option<Opening>,
+    /// How grave it became since, or what a rule says.
+    gravest: Option<Severity>,
     /// How often it changed in a way worth telling, beside its beginnings and ends.
     pub(super) updates: u32,
     /// When that was last looked at.
@@ -43,7 +45,7 @@ pub(crate) type Stand = (u32, u32);
 struct Accepted {
     sequence: u32,
     updates: u32,
-    /// The last beginning or end that was sent and not accepted. It may have arrived all the same, so it is begun to be told.
+    /// The last beginning or end that was sent. It may have arrived although it was not accepted, so it is begun to be told.
     tried: u32,
     /// When it last accepted a beginning.
     #[serde(with = "time::maybe")]
@@ -125,12 +127,14 @@ impl Incident {
                 is_news = true;
             }
         }
+        is_news |= self.grade(&settings.rules);
         let is_due = self
             .told
             .looked_at
             .is_none_or(|at| now.duration_since(at).is_ok_and(|age| age >= settings.update_interval));
         if is_due {
-            let face = self.face();
+            let is_graver = self.severity() > self.told_opening().severity;
+            let face = self.face() + if is_graver { ", graver" } else { "" };
             if self.told.looked_at.is_some() && face != self.told.face {
                 self.told.updates = self.told.updates.saturating_add(1);
             }
@@ -141,6 +145,23 @@ impl Incident {
         }
         self.unsaved |= is_news;
         is_news
+    }
+
+    /// Notes how grave it has become; what nobody was told of yet is then told as that. True if that is news.
+    fn grade(&mut self, rules: &[TellRule]) -> bool {
+        let rule = rules.iter().find(|rule| rule.fits(self, self.told_opening().service.as_deref()));
+        let severity = rule.and_then(|rule| rule.severity);
+        let severity = severity.unwrap_or_else(|| self.severity().max(self.opening().severity));
+        let is_begun = self.told.accepted.values().any(|accepted| accepted.at.is_some() || accepted.tried > 0);
+        if let Some(opening) = self.told.opening.as_mut().filter(|_| !is_begun) {
+            opening.severity = severity;
+        }
+        self.told.gravest.replace(severity) != Some(severity)
+    }
+
+    /// How grave it was at its gravest, as far as it was to be told, or what a rule says.
+    pub(super) fn severity(&self) -> Severity {
+        self.told.gravest.unwrap_or_else(|| self.told_opening().severity)
     }
 
     /// The newest beginning or end, if this destination is told of the incident at all.
@@ -197,7 +218,7 @@ impl Incident {
         !is_known
     }
 
-    /// Notes that a change was sent and not accepted.
+    /// Notes that a change is sent.
     pub(super) fn note_try(&mut self, key: &str, event: Event) {
         if let Some(accepted) = self.told.accepted.get_mut(key)
             && accepted.tried < event.sequence

@@ -337,7 +337,9 @@ async fn what_is_due_together_goes_in_one_message_with_a_key_of_its_own() {
     for at in destinations.iter_mut().filter(|at| at.channel != Channel::Alertmanager) {
         for _attempt in 0..2 {
             let due = world.teller.due(at, &mut world.incidents, world.now, false);
-            let request = world.teller.request(at, &world.incidents, &due, world.now).unwrap().unwrap();
+            let (request, count) = world.teller.request(at, &world.incidents, &due, world.now).unwrap();
+            assert_eq!(count, due.len());
+            let request = request.unwrap();
             let key = request.headers()["idempotency-key"].to_str().unwrap().to_owned();
             let body = request.into_body().collect().await.unwrap().to_bytes();
             bodies.push((key, serde_json::from_slice::<serde_json::Value>(&body).unwrap()));
@@ -351,6 +353,32 @@ async fn what_is_due_together_goes_in_one_message_with_a_key_of_its_own() {
     assert_eq!(events, [Some("opened"), Some("resolved")]);
     let text = text["text"].as_str().unwrap();
     assert!(text.contains("*Incident opened on") && text.contains("\n\n*Incident resolved on"), "{text}");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_a_text_goes_with_the_next() {
+    let mut world = World::new();
+    let long = format!("{} {{{{ key }}}}", "x".repeat(12_000));
+    world.teller.set(&TellSettings { slack_template: Some(Template::read(&long).unwrap()), ..settings() }, "");
+    for slow_routes in [1, 0, 1, 0, 1] {
+        world.page(1, slow_routes);
+    }
+    let mut at = world.teller.destinations.pop().unwrap();
+    let (mut texts, mut counts) = (String::new(), Vec::new());
+    while let due = world.teller.due(&mut at, &mut world.incidents, world.now, false)
+        && let Some((request, count)) = world.teller.request(&at, &world.incidents, &due, world.now)
+    {
+        let body = request.unwrap().into_body().collect().await.unwrap().to_bytes();
+        texts.push_str(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["text"].as_str().unwrap());
+        counts.push(count);
+        for (id, event, _) in &due[..count] {
+            world.incidents.get_mut(id).unwrap().accept(&at.key, *event, Some(world.now));
+        }
+    }
+    assert_eq!(counts, [2, 2, 1]);
+    for key in ["opened/1", "resolved/2", "reopened/3", "resolved/4", "reopened/5"] {
+        assert_eq!(texts.matches(key).count(), 1, "{key}");
+    }
 }
 
 #[derive(Clone, Debug)]
