@@ -220,13 +220,13 @@ impl Replay {
             matcher: self.matcher.clone().unwrap_or_default(),
             naming: naming.clone(),
         };
+        let runtime = super::runtime().map_err(|error| error.to_string())?;
+        let source = runtime.block_on(Source::open(query)).map_err(|error| error.to_string())?;
         let save = self.save.as_deref().map(|path| {
             // What somebody kept is not lost to a second call.
             let file = File::create_new(path).map_err(|error| cannot_write(path, &error))?;
             Ok::<_, String>((path.to_owned(), BufWriter::new(file)))
         });
-        let runtime = super::runtime().map_err(|error| error.to_string())?;
-        let source = runtime.block_on(Source::open(query)).map_err(|error| error.to_string())?;
         Ok(Pages::Prometheus { source: Box::new(source), runtime, save: save.transpose()? })
     }
 }
@@ -357,6 +357,20 @@ pub(super) fn lasted(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_does_not_answer_leaves_no_file_behind() {
+        use clap::FromArgMatches as _;
+        let folder = outrigger_testkit::Folder::new("replay");
+        let path = folder.path().join("day.pages.gz");
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let words = ["replay", "--prometheus", &format!("http://{closed}"), "--save", path.to_str().unwrap()];
+        let matches = Replay::augment_args(clap::Command::new("replay")).try_get_matches_from(words).unwrap();
+        let replay = Replay::from_arg_matches(&matches).unwrap();
+        let error = replay.pages(&replay.naming().unwrap()).err().unwrap();
+        assert!(error.contains(&closed.to_string()), "{error}");
+        assert!(!path.exists());
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// The most histograms whose counts are remembered; of others, what a coarse bucket counts is spread evenly.
 const MAX_FOLDS: usize = 1000;
+/// The longest name of one, with its labels, in bytes; longer ones are not remembered either.
+const MAX_KEY: usize = 4096;
 
 /// What is remembered of the pages of one target.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +68,7 @@ impl NativePages {
             // Debug quotes both, so that no value can look like another label.
             let _ = write!(key, "|{:?}={:?}", label.name, label.value);
         }
-        if self.folds.len() >= MAX_FOLDS && !self.folds.contains_key(&key) {
+        if key.len() > MAX_KEY || self.folds.len() >= MAX_FOLDS && !self.folds.contains_key(&key) {
             return NativeFold::default().update(buckets(native)).to_vec();
         }
         let known = self.folds.entry(key).or_default();
@@ -82,7 +84,7 @@ impl NativePages {
     }
 
     pub(crate) fn restore(kept: KeptNativePages) -> Self {
-        let folds = kept.folds.into_iter().take(MAX_FOLDS);
+        let folds = kept.folds.into_iter().filter(|(key, _)| key.len() <= MAX_KEY).take(MAX_FOLDS);
         Self { folds: folds.map(|(key, fold)| (key, Remembered { fold, page: 0 })).collect(), page: 0 }
     }
 }
@@ -92,8 +94,8 @@ fn buckets(native: &NativeHistogram) -> impl Iterator<Item = (f64, f64, u64)> {
     let schema = native.schema;
     let negative = native.negative.counts.iter().map(|count| (f64::NEG_INFINITY, 0.0, *count));
     let zero = std::iter::once((0.0, native.zero_threshold, native.zero_count));
-    let positive = (native.positive.offset..).zip(&native.positive.counts).map(move |(index, count)| {
-        let (lower, upper) = native_bucket(schema, index);
+    let positive = (i64::from(native.positive.offset)..).zip(&native.positive.counts).map(move |(index, count)| {
+        let (lower, upper) = native_bucket(schema, i32::try_from(index).unwrap_or(i32::MAX));
         (lower, upper, *count)
     });
     negative.chain(zero).chain(positive)
@@ -245,6 +247,26 @@ mod tests {
         // Of one that is known to its last bucket nothing has to be kept.
         read(&mut pages, &page(3, &[1]), 100_000);
         assert_eq!(pages.keep(), KeptNativePages::default());
+    }
+
+    #[test]
+    fn histograms_with_long_labels_are_read_and_not_remembered() {
+        let Value::Histogram(Histogram { native: Some(native), .. }) = histogram(0, &[1, 2]) else { panic!("native") };
+        let mut pages = NativePages::default();
+        for (length, known) in [(MAX_KEY, 0), (MAX_KEY / 2, 1)] {
+            let point = Point::new(vec![Label::new("a", "x".repeat(length))], Value::Counter(0.0));
+            assert_eq!(pages.fold("wait", &point, &native).iter().sum::<u64>(), 3);
+            assert_eq!(pages.folds.len(), known);
+        }
+    }
+
+    #[test]
+    fn buckets_at_the_end_of_all_numbers_stay_there() {
+        let positive = NativeBuckets { offset: i32::MAX, counts: vec![1, 2] };
+        let native = NativeHistogram { positive, ..NativeHistogram::default() };
+        let last: Vec<_> = buckets(&native).skip(1).collect();
+        assert_eq!(last.iter().map(|(.., count)| *count).collect::<Vec<_>>(), [1, 2]);
+        assert!(last.iter().all(|(lower, upper, _)| *lower > 1.0 && upper >= lower), "{last:?}");
     }
 
     #[test]

@@ -64,6 +64,8 @@ impl Guard {
     fn knows(&self, host: &str) -> bool {
         let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         if let Some((address, _)) = bracketed {
+            // A zone says by which interface the address is reached.
+            let address = address.split('%').next().unwrap_or_default();
             return address.parse::<Ipv6Addr>().is_ok();
         }
         let name = host.split(':').next().unwrap_or_default();
@@ -75,13 +77,18 @@ impl Guard {
 
 /// Whether the headers carry the token with this digest. Digests are compared in full, so that the time says nothing.
 fn has(token: &[u8], headers: &HeaderMap) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (scheme, credentials) = given.split_once(' ').unwrap_or_default();
-    let credentials = credentials.trim();
-    let given = if scheme.eq_ignore_ascii_case("bearer") {
-        credentials.as_bytes().to_vec()
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        let plain = from_base64(credentials).unwrap_or_default();
+    let given = headers.get(header::AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
+    let Some((scheme, credentials)) =
+        given.iter().position(|byte| *byte == b' ').and_then(|at| given.split_at_checked(at))
+    else {
+        return false;
+    };
+    // A token may be of any letters.
+    let credentials = credentials.trim_ascii();
+    let given = if scheme.eq_ignore_ascii_case(b"bearer") {
+        credentials.to_vec()
+    } else if scheme.eq_ignore_ascii_case(b"basic") {
+        let plain = std::str::from_utf8(credentials).ok().and_then(from_base64).unwrap_or_default();
         plain.iter().position(|byte| *byte == b':').and_then(|at| plain.get(at + 1..)).unwrap_or_default().to_vec()
     } else {
         return false;
@@ -148,6 +155,9 @@ mod tests {
             ("", "evil.example:9465", 403),
             ("", "localhost.evil.example", 403),
             ("", "[evil]:1", 403),
+            ("", "[fe80::1%eth0]:9465", 200),
+            ("", "[fe80::1%25eth0]", 200),
+            ("", "[%eth0]", 403),
             ("", "", 403),
             (named, "agent.shop:9465", 200),
             (named, "outrigger.example", 200),
@@ -185,6 +195,34 @@ mod tests {
         assert_eq!(answer(toml, "/-/ready", &[]), 200);
         let open = format!("{toml}\nmetrics_unprotected = true");
         assert_eq!((answer(&open, "/metrics", std::slice::from_ref(&host)), answer(&open, "/", &[host])), (200, 401));
+    }
+
+    #[test]
+    fn blanks_around_a_token_do_not_matter_and_it_may_be_of_any_letters() {
+        let folder = outrigger_testkit::Folder::new("guard");
+        let path = folder.write("token", " gehe\u{ef}m \t\n".as_bytes());
+        let file = format!("api_token_file = '{}'", path.display());
+        for toml in [file.as_str(), "api_token = ' gehe\u{ef}m '"] {
+            let guard = Guard::new(&Settings::from_toml(toml).unwrap());
+            // me:geheïm
+            for (given, is_let_in) in [
+                ("Bearer gehe\u{ef}m", true),
+                ("Basic bWU6Z2VoZcOvbQ==", true),
+                ("Bearer geheim", false),
+                ("Bearer", false),
+            ] {
+                let given = header::HeaderValue::from_bytes(given.as_bytes()).unwrap();
+                let headers = [(header::HOST, "localhost".parse().unwrap()), (header::AUTHORIZATION, given.clone())];
+                let refused = guard.refuse("/", &headers.into_iter().collect());
+                assert_eq!(refused.is_none(), is_let_in, "{given:?}");
+            }
+        }
+        let blank = folder.write("blank", b" \t\n");
+        for toml in [format!("api_token_file = '{}'", blank.display()), "api_token = '  '".to_owned()] {
+            let error = Settings::from_toml(&toml).unwrap_err().to_string();
+            assert!(error.contains("it is blank"), "{error}");
+        }
+        assert_eq!(Settings::from_toml("api_token = ''").unwrap().api_token, None);
     }
 
     proptest::proptest! {

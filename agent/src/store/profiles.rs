@@ -1,8 +1,9 @@
 //! The files of profiles: those of incidents stay on disk and are counted at the start, the calm ones are read.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{INCIDENTS, file, files, folder};
 use crate::profile::baseline::{MAX_PIECE, SUFFIX};
@@ -12,15 +13,26 @@ use crate::profile::{FOLDER, KeptFile};
 /// The most calm profiles that are read.
 const MAX_READ: usize = 1000;
 
-/// What an earlier agent kept. Files that are none of the agent's stay unseen.
+/// The incident whose file was set aside under this name.
+fn of_aside(name: &str) -> Option<String> {
+    name.split_once(".json.aside-").map(|(id, _)| id.to_owned())
+}
+
+/// What an earlier agent kept. Files that are none of the agent's, or of an incident that was set aside, stay unseen.
 pub(super) fn read(folder: &Path) -> Vec<KeptFile> {
     let mut found = Vec::new();
-    for path in files(&folder.join(INCIDENTS)) {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| of_file(name).is_some()) else {
+    let incidents = files(&folder.join(INCIDENTS));
+    let name = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let aside: BTreeSet<_> = incidents.iter().filter_map(name).filter_map(|name| of_aside(&name)).collect();
+    for path in &incidents {
+        let Some(name) = name(path) else { continue };
+        let Some((id, _)) = of_file(&name) else { continue };
+        // Whoever mends an incident's file wants its profile too.
+        if aside.contains(id) && incidents.binary_search(&path.with_file_name(format!("{id}.json"))).is_err() {
             continue;
-        };
-        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        found.push(KeptFile::Exhibit { name: name.to_owned(), bytes: usize::try_from(bytes).unwrap_or(usize::MAX) });
+        }
+        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        found.push(KeptFile::Exhibit { name, bytes: usize::try_from(bytes).unwrap_or(usize::MAX) });
     }
     for path in files(&folder.join(FOLDER)).into_iter().take(MAX_READ) {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };

@@ -115,6 +115,27 @@ fn what_cannot_be_read_is_set_aside_and_counted() {
 }
 
 #[test]
+fn the_profile_of_an_incident_that_was_set_aside_stays() {
+    let folder = Temporary::new("store");
+    let mut store = open(folder.path());
+    let incidents = folder.path().join(INCIDENTS);
+    fs::create_dir_all(&incidents).unwrap();
+    let [damaged, nobodys] = ["18b2c3d4e5f-1", "18b2c3d4e5f-2"]
+        .map(|id| crate::profile::shelf::file_name(id, crate::profile::exhibit::Form::ALL[0]));
+    fs::write(incidents.join("18b2c3d4e5f-1.json"), b"half").unwrap();
+    for name in [&damaged, &nobodys] {
+        fs::write(folder.path().join(name), b"x").unwrap();
+    }
+    for _ in 0..2 {
+        let mut world = World::new();
+        world.restart_agent(store.load());
+        save(&mut store, world.state.keep(world.now()));
+        assert!(folder.path().join(&damaged).exists());
+        assert!(!folder.path().join(&nobodys).exists());
+    }
+}
+
+#[test]
 fn dropped_incidents_leave_the_disk() {
     let folder = Temporary::new("store");
     let mut store = open(folder.path());

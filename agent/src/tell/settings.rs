@@ -132,6 +132,11 @@ impl Secret {
         Some(text.into()).filter(|text| !text.is_empty()).map(Self)
     }
 
+    /// Without blanks around it; `None` if there is nothing else.
+    pub(crate) fn trimmed(&self) -> Option<Self> {
+        Self::new(self.0.trim_ascii())
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -31,7 +31,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "api_token",
         help: "what whoever asks for the page, the API or /metrics has to say; empty = nothing",
         set: |settings, value| {
-            settings.api_token = Secret::new(value.text()?);
+            settings.api_token = Secret::new(value.text()?).as_ref().map(token).transpose()?;
             Ok(())
         },
         show: |settings| quote(settings.api_token.as_ref().map_or("", |_| "***")),
@@ -42,7 +42,7 @@ pub(super) const KEYS: &[Key] = &[
         set: |settings, value| {
             let text = value.text()?;
             if !text.is_empty() {
-                settings.api_token = Some(secret_from(text.as_ref())?);
+                settings.api_token = Some(token(&secret_from(text.as_ref())?)?);
             }
             Ok(())
         },
@@ -99,6 +99,11 @@ pub(super) fn check(settings: &Settings, problems: &mut Problems) {
         );
         problems.add("listen", message);
     }
+}
+
+/// A token without the blanks around it, which no header can carry.
+fn token(secret: &Secret) -> Result<Secret, String> {
+    secret.trimmed().ok_or_else(|| "it is blank; write a token of letters and digits".to_owned())
 }
 
 /// A filter for log lines. A word that is no level would be read as the name of a module, and nothing would be logged.
