@@ -100,7 +100,7 @@ proptest::proptest! {
         message[place] = byte;
         message.truncate(message.len() - cut % 20);
         if let Ok(profile) = parse(&message) {
-            let comparison = crate::profile::compare::Comparison::new(&[profile.clone()], &profile);
+            let comparison = crate::profile::compare::Comparison::new(std::slice::from_ref(&profile), &profile);
             crate::profile::flame::graph(&comparison, "a");
             crate::profile::flame::difference(&comparison, "b");
             let grown = crate::profile::growth::functions(&comparison);
