@@ -84,6 +84,7 @@ const STEPS: &[Step] = &[
     Step { name: "instructions", long: false, beside_tests: false, run: instructions::gate },
     Step { name: "demo", long: false, beside_tests: false, run: steps::demo },
     Step { name: "package", long: false, beside_tests: false, run: steps::package },
+    Step { name: "size-shipped", long: true, beside_tests: false, run: steps::size_shipped },
     Step { name: "package-build", long: true, beside_tests: false, run: steps::package_build },
     Step { name: "survival", long: true, beside_tests: false, run: steps::survival },
     Step { name: "fuzz", long: true, beside_tests: false, run: steps::fuzz },

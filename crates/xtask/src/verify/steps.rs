@@ -19,9 +19,11 @@ const PUBLISHED: &[&str] = &[
 /// Crates without heavy dependencies, whose tests run a second time with overflow checks and debug assertions.
 const PURE: &[&str] = &["outrigger-semconv", "outrigger-exposition", "outrigger-detect"];
 
-/// The most that the stripped agent may weigh, in bytes: 3 % above what has been reached. Built with the whole workspace, its
-/// dependencies carry what other members ask of them, HTTP/2 for example; by itself it weighs a megabyte less.
-const AGENT_SIZE_LIMIT: u64 = 7_320_000;
+/// The most that the stripped agent may weigh as the tests build it, in bytes: 3 % above what has been reached. Its
+/// dependencies then carry what other members ask of them, HTTP/2 for example, and nothing is optimised across crates.
+const AGENT_SIZE_LIMIT: u64 = 10_600_000;
+/// The most that it may weigh as it is shipped, by the profile `dist`.
+const SHIPPED_SIZE_LIMIT: u64 = 8_000_000;
 
 /// A workspace of its own, which `--workspace` leaves out.
 pub(super) const BENCH: &str = "crates/bench-peers/Cargo.toml";
@@ -240,10 +242,21 @@ pub(super) fn size(context: &Context) -> Result<String> {
     sh::logged(sh::program("strip").arg("-o").arg(&stripped).arg(&binary), &context.logs.join("strip.log"))?;
     let size = fs::metadata(&stripped)?.len();
     fs::remove_file(&stripped)?;
-    if size > AGENT_SIZE_LIMIT {
-        return Err(format!("the stripped agent has {size} bytes; the gate is {AGENT_SIZE_LIMIT}").into());
-    }
-    Ok(format!("the stripped agent has {size} bytes; the gate is {AGENT_SIZE_LIMIT}"))
+    weigh("the stripped agent", size, AGENT_SIZE_LIMIT)
+}
+
+/// The agent's weight as it is shipped: built by itself, optimised as a whole. That takes minutes.
+pub(super) fn size_shipped(context: &Context) -> Result<String> {
+    let folder = sh::target_dir().join("shipped");
+    let mut build = sh::cargo();
+    build.args(["build", "--profile", "dist", "--package", "outrigger-agent"]).env("CARGO_TARGET_DIR", &folder);
+    sh::logged(&mut build, &context.logs.join("dist.log"))?;
+    weigh("the shipped agent", fs::metadata(folder.join("dist/outrigger"))?.len(), SHIPPED_SIZE_LIMIT)
+}
+
+fn weigh(what: &str, size: u64, limit: u64) -> Result<String> {
+    let said = format!("{what} has {size} bytes; the gate is {limit}");
+    if size > limit { Err(said.into()) } else { Ok(said) }
 }
 
 pub(super) fn demo(context: &Context) -> Result<String> {
