@@ -14,6 +14,7 @@ pub(crate) const UPDATE_INTERVAL: RangeInclusive<Duration> = Duration::from_secs
 pub(crate) const TELL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(120);
 pub(crate) const GROUP_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(180);
 pub(crate) const FLAP_AFTER: RangeInclusive<usize> = 1..=1000;
+pub(crate) const MIN_SCORE: RangeInclusive<usize> = 0..=1000;
 pub(crate) const RATE_LIMIT: RangeInclusive<usize> = 1..=1000;
 /// Rules, silences and quiet hours: more of them than anybody can oversee.
 pub(crate) const MAX_RULES: usize = 1000;

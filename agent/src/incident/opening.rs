@@ -109,6 +109,11 @@ impl Incident {
         }
     }
 
+    /// How far from usual the farthest of its routes is; none if it is about no route.
+    pub(crate) fn highest_score(&self) -> Option<f64> {
+        self.routes.iter().map(|route| route.score).max_by(f64::total_cmp)
+    }
+
     fn opening_of_moved(&self) -> Opening {
         let suspect = self.moved.first();
         let key = suspect.and_then(|moved| match &moved.subject {

@@ -18,6 +18,8 @@ pub(crate) enum Reason {
     Muted,
     /// It is not grave enough.
     Severity,
+    /// It is not far enough from usual.
+    Score,
     /// A silence covers it.
     Silenced,
     /// People sleep.
@@ -29,14 +31,15 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Muted, Self::Severity, Self::Silenced, Self::QuietHours, Self::Flapping, Self::RateLimited];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Muted, Self::Severity, Self::Score, Self::Silenced, Self::QuietHours, Self::Flapping, Self::RateLimited];
 
     /// The value of the `reason` label.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Muted => "muted",
             Self::Severity => "severity",
+            Self::Score => "score",
             Self::Silenced => "silenced",
             Self::QuietHours => "quiet_hours",
             Self::Flapping => "flapping",

@@ -27,6 +27,10 @@ pub struct TellSettings {
     pub slack: Option<Uri>,
     /// An incident is told once it is as grave as this. Default: [`Severity::Warning`], every one.
     pub min_severity: Severity,
+    /// An incident of routes is told once one of them is as far from usual as this, in the score of
+    /// `outrigger_anomaly_score`; detectors open from 5 on. Others, such as a full pool, have no such score. 0 to 1000.
+    /// Default: 0, every one.
+    pub min_score: usize,
     /// Where people find the agent's page, for links. Default: `http://` and what the agent listens on.
     pub page_url: Option<Uri>,
     /// Time between two sendings of an alert that fires: 1 s to 1 h. Alertmanager takes it as resolved after four of them
@@ -69,6 +73,7 @@ impl Default for TellSettings {
             webhook_secret: None,
             slack: None,
             min_severity: Severity::Warning,
+            min_score: 0,
             page_url: None,
             resend_interval: Duration::from_secs(60),
             update_interval: Duration::from_secs(60),
@@ -103,6 +108,7 @@ impl fmt::Debug for TellSettings {
             .field("webhook_secret", &self.webhook_secret)
             .field("slack", &self.slack.as_ref().map(shown))
             .field("min_severity", &self.min_severity)
+            .field("min_score", &self.min_score)
             .field("page_url", &self.page_url)
             .field("resend_interval", &self.resend_interval)
             .field("update_interval", &self.update_interval)

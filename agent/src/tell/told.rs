@@ -103,11 +103,13 @@ impl Incident {
                 opening.severity = severity;
             }
             let is_grave = is_told || opening.severity >= settings.min_severity;
+            let is_far = is_told || self.highest_score().is_none_or(|score| score >= settings.min_score as f64);
             for (key, channel) in destinations {
                 let reason = match rule {
                     _ if self.told.accepted.contains_key(*key) => continue,
                     Some(rule) if !rule.tells(*channel) => Some(Reason::Muted),
-                    _ => (!is_grave).then_some(Reason::Severity),
+                    _ if !is_grave => Some(Reason::Severity),
+                    _ => (!is_far).then_some(Reason::Score),
                 };
                 if let Some(reason) = reason {
                     excluded.extend(self.told.excluded.insert((*key).to_owned()).then_some((*channel, reason)));

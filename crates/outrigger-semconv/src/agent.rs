@@ -423,7 +423,7 @@ pub const NOTIFICATIONS_HELD: Metric = metric(
     &[label::DESTINATION, label::REASON],
     Agent,
     "Changes of incidents that were held back or not meant for the destination, once for each reason (muted, severity, \
-     silenced, quiet_hours, flapping, rate_limited).",
+     score, silenced, quiet_hours, flapping, rate_limited).",
 );
 
 /// Changes of incidents that are held back now.

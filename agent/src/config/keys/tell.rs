@@ -72,6 +72,15 @@ pub(super) const KEYS: &[Key] = &[
         show: |settings| quote(settings.tell.min_severity.as_str()),
     },
     Key {
+        name: "tell.min_score",
+        help: "how far from usual a route has to be for its incident to be told, 0 to 1000; detectors open from 5 on",
+        set: |settings, value| {
+            settings.tell.min_score = value.count(range::MIN_SCORE)?;
+            Ok(())
+        },
+        show: |settings| settings.tell.min_score.to_string(),
+    },
+    Key {
         name: "tell.page_url",
         help: "where people find the agent's page, for links; empty = http:// and `listen`",
         set: |settings, value| {
@@ -220,6 +229,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Problems) {
     problems.note("tell.group_wait", within(tell.group_wait, &range::GROUP_WAIT, format_duration));
     problems.note("tell.flap_after", within(tell.flap_after, &range::FLAP_AFTER, |count| count.to_string()));
     problems.note("tell.rate_limit", within(tell.rate_limit, &range::RATE_LIMIT, |count| count.to_string()));
+    problems.note("tell.min_score", within(tell.min_score, &range::MIN_SCORE, |count| count.to_string()));
     let lengths = [
         ("tell.quiet_hours", tell.quiet_hours.len()),
         ("tell.route", tell.rules.len()),

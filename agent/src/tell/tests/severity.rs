@@ -18,6 +18,24 @@ fn an_incident_is_told_once_it_is_grave_enough() {
     assert_eq!((labels["severity"].as_str(), labels["service_name"].as_str()), ("critical", "shop"));
 }
 
+#[test]
+fn an_incident_is_told_once_it_is_far_enough_from_usual() {
+    let mut world = World::new();
+    let highest = |world: &mut World| world.incidents.all_mut().find_map(|incident| incident.highest_score()).unwrap();
+    world.page(1, 1);
+    let score = highest(&mut world);
+    assert!(score >= 1.0, "{score}");
+    let mut world = World::new();
+    world.teller.set(&TellSettings { min_score: score as usize + 1, ..settings() }, "");
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 0);
+    world.teller.set(&TellSettings { min_score: score as usize, ..settings() }, "");
+    world.page(1, 1);
+    world.save();
+    assert_eq!(world.attempt(true), 3);
+}
+
 /// The present severity at the webhook and in Slack's templates, and that of the alert's label.
 fn severities(world: &World) -> (&'static str, String, String) {
     let incident = world.incidents.get(&world.seen[0].1).unwrap();
