@@ -127,6 +127,7 @@ impl Incidents {
     pub(crate) fn explain(&mut self, target: &str, causes: Vec<Cause>) {
         if let Some(incident) = self.open_mut(target) {
             incident.causes = causes;
+            incident.weigh_profile();
         }
     }
 

@@ -355,6 +355,7 @@ impl Profiles {
         }
         self.shelf.put(id, exhibit);
         incident.profile = Some(note);
+        incident.weigh_profile();
         incident.unsaved = true;
         true
     }

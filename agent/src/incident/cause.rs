@@ -8,6 +8,7 @@ mod facts;
 mod kept;
 mod machine;
 mod meter;
+mod profiled;
 mod reading;
 #[cfg(test)]
 mod tests;
