@@ -105,12 +105,13 @@ fn strongest(comparison: &Comparison, stacks: &[(&[u32], Pair)]) -> Option<(u32,
 
 /// Who called a common function for most of its growth: the first function on the way up that is not common, and before it
 /// the one that this calls, if that has no path. In a build without full debug information it is one of the same file that
-/// was inlined.
+/// was inlined. If no such function stands out, the nearest caller that does.
 fn callers(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, growth: f64) -> Vec<String> {
     let mut callers: BTreeMap<(Option<&str>, &str), Pair> = BTreeMap::new();
+    let mut nearest: BTreeMap<&str, Pair> = BTreeMap::new();
     for (stack, pair) in stacks {
         let above = stack.iter().rev().skip_while(|frame| **frame != function).skip(1);
-        let mut below = None;
+        let (mut below, mut is_first) = (None, true);
         for name in above.filter_map(|frame| comparison.names.get(*frame as usize)).map(String::as_str) {
             if !is_common(name) {
                 callers.entry((below, name)).or_default().add(*pair);
@@ -119,6 +120,9 @@ fn callers(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, gr
             // Closures and bodies of async functions are of whoever calls them.
             if !name.starts_with('{') {
                 below = Some(name).filter(|name| !is_of_library(name));
+                if std::mem::take(&mut is_first) {
+                    nearest.entry(name).or_default().add(*pair);
+                }
             }
         }
     }
@@ -126,13 +130,13 @@ fn callers(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, gr
         let (before, during) = comparison.rates(pair);
         during - before.unwrap_or(0.0)
     };
-    let Some(((below, name), pair)) = callers.into_iter().max_by(|a, b| by(a.1).total_cmp(&by(b.1))) else {
-        return Vec::new();
-    };
-    if by(pair) < MAIN_CALLER * growth {
-        return Vec::new();
+    let stands_out = |pair: Pair| by(pair) >= MAIN_CALLER * growth;
+    let main = callers.into_iter().max_by(|a, b| by(a.1).total_cmp(&by(b.1)));
+    if let Some(((below, name), _)) = main.filter(|(_, pair)| stands_out(*pair)) {
+        return below.into_iter().chain([name]).map(str::to_owned).collect();
     }
-    below.into_iter().chain([name]).map(str::to_owned).collect()
+    let nearest = nearest.into_iter().find(|(_, pair)| stands_out(*pair));
+    nearest.into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 /// A function of a library that all use, or one whose name has no path, as those of C and of inlined code have none.

@@ -33,7 +33,7 @@ fn the_function_that_grew_is_named_and_not_what_calls_it_or_what_it_calls_alike(
     // `hash` branches; `handler`, `loop` and `main` only pass its growth on.
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].name.as_str(), found[0].before, found[0].during), ("hash", Some(0.01), 0.41));
-    assert_eq!(found[0].words(), "hash: 1 % -> 41 % of a processor");
+    assert_eq!(found[0].words(), "hash in handler: 1 % -> 41 % of a processor");
 }
 
 #[test]
@@ -64,6 +64,14 @@ fn a_common_function_is_named_with_whoever_called_it() {
     );
     let found = grown(&compared(&[("main.main", 300)], &[("main.main;shop.Burn;runtime.memmove", 4000)]));
     assert_eq!(found[0].words(), "runtime.memmove in shop.Burn: 0 % -> 40 % of a processor", "{found:?}");
+}
+
+#[test]
+fn what_many_call_through_names_without_paths_is_told_with_the_nearest() {
+    let stacks =
+        [("main;axum::a;burn;write", 2000), ("main;axum::b;burn;write", 1900), ("main;axum::c;other;write", 1800)];
+    let found = grown(&compared(&[("main;axum::a", 300)], &stacks));
+    assert!(found[0].words().starts_with("write in burn: "), "{found:?}");
 }
 
 #[test]
@@ -189,7 +197,7 @@ fn calm_profiles_are_taken_now_and_then_and_an_incident_goes_first() {
     assert_eq!(told["profile"]["functions"][0]["name"], "burn", "{told:#}");
     assert_eq!(told["profile"]["links"][2], format!("/api/v1/incidents/{id}/diff.svg"));
     let summary = told["summary"].as_str().unwrap();
-    assert!(summary.contains("In the CPU profile, burn: 0 % -> 40 % of a processor."), "{summary}");
+    assert!(summary.contains("In the CPU profile, burn in main: 0 % -> 40 % of a processor."), "{summary}");
     assert_eq!(plans.after(3600), None, "one profile for an incident, and no calm one while it is open");
 
     plans.world.serve_until("resolved", 0.0, 90);

@@ -1,8 +1,13 @@
 //! What is watched beside routes, by the real program over real sockets.
 
+use std::time::Duration;
+
 use outrigger_testkit::{Signal, wait_for};
 
 use crate::support::{Agent, DEADLINE, Service, data_dir, shop};
+
+/// A budget is spent too fast once the time that was seen makes it so: half a minute of nothing but failures, and a moment.
+const BURNING: Duration = Duration::from_secs(120);
 
 /// A page whose route fails always, beside a pool.
 fn failing(requests: u32) -> String {
@@ -20,7 +25,7 @@ fn a_service_that_always_failed_spends_its_error_budget_through_a_kill_of_the_ag
     let agent = Agent::start_in(&folder, &[&service.target], &[]);
     let mut requests = 100;
     let mut incident = |agent: &Agent| {
-        wait_for(DEADLINE, "an incident about the budget", || {
+        wait_for(BURNING, "an incident about the budget", || {
             requests += 50;
             service.show(&failing(requests));
             let found = agent.get("/api/v1/incidents").json()["incidents"].as_array().unwrap().clone();

@@ -150,7 +150,8 @@ fn an_agent_that_is_killed_in_the_middle_of_an_incident_goes_on_with_it() {
     assert_eq!(shown["functions"][0]["name"], "burn", "{shown}");
     assert!(shown["functions"][0]["before"] == 0.0 && shown["calm_seconds"].as_f64() >= Some(5.0), "{shown}");
     wait_for(DEADLINE, "the profile on disk", || {
-        folder.join(format!("incidents/{id}.diff.svg")).exists().then_some(())
+        let is_there = |end| folder.join(format!("incidents/{id}.{end}")).exists();
+        ["profile.pb.gz", "flame.svg", "diff.svg"].into_iter().all(is_there).then_some(())
     });
     shown_files(&agent, &id);
 
