@@ -18,6 +18,8 @@ use crate::series::SeriesTable;
 
 /// The most figures of one target.
 const MAX_FIGURES: usize = 32;
+/// One that is gone for so long makes room for others, in seconds.
+const FORGOTTEN: f64 = 86_400.0;
 /// Each is looked at this often, in seconds.
 const EVERY: f64 = 60.0;
 /// And the page so often: what comes and goes within a minute counts by its mean.
@@ -84,6 +86,8 @@ struct Figure {
     seconds: f64,
     told: Option<Told>,
     score: f64,
+    /// When it was read last; not a number until then.
+    seen: f64,
 }
 
 /// What was unusual.
@@ -121,12 +125,16 @@ impl Figures {
         let seconds = std::mem::take(&mut self.waited);
         let mut readings = Vec::new();
         read(series, process, &mut readings);
+        for figure in self.of.values_mut().filter(|figure| figure.seen.is_nan()) {
+            figure.seen = at;
+        }
+        self.of.retain(|_, figure| at.is_nan() || at - figure.seen <= FORGOTTEN);
         for Reading { subject, unit, value } in readings {
             if self.of.len() >= MAX_FIGURES && !self.of.contains_key(&subject) {
                 continue;
             }
             let figure = self.of.entry(subject).or_insert_with(|| Figure::new(unit));
-            figure.unit = unit;
+            (figure.unit, figure.seen) = (unit, at);
             if restarted {
                 figure.begin(None);
             }
@@ -187,7 +195,7 @@ impl Figures {
 impl Figure {
     fn new(unit: Unit) -> Self {
         let detector = PointDetector::new(PointSettings::default());
-        Self { detector, unit, mean: (0.0, 0.0), begun: None, seconds: 0.0, told: None, score: 0.0 }
+        Self { detector, unit, mean: (0.0, 0.0), begun: None, seconds: 0.0, told: None, score: 0.0, seen: f64::NAN }
     }
 
     fn begin(&mut self, sums: Option<(f64, f64)>) {
@@ -274,6 +282,24 @@ fn read(series: &SeriesTable, process: Option<&Process>, readings: &mut Vec<Read
             if let Some(value) = point.number() {
                 add(Subject::resource(what, point.label(name).unwrap_or_default()), Unit::Number, Value::Gauge(value));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_figure_that_is_gone_makes_room_after_a_day() {
+        let (series, start) = (SeriesTable::new(10), SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let mut figures = Figures::default();
+        figures.of.insert(Subject::resource("queue", "old"), Figure::new(Unit::Number));
+        for (hours, left) in [(0, 1), (23, 1), (25, 0)] {
+            figures.observe(&series, None, 5.0, false, start + Duration::from_secs(hours * 3600));
+            assert_eq!(figures.of.len(), left, "after {hours} h");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Traffic that stays away, or comes in floods: of the service as a whole, and of its busiest routes.
+//! Traffic that stays away, or comes in floods: of the service as a whole, and of routes that are busy.
 //!
 //! Only a drop opens an incident: more requests than usual are no harm by themselves, and what they do harm to shows
 //! elsewhere. A route's drop opens one if the same time of day is known from earlier days, since a route may well rest at
