@@ -298,7 +298,7 @@ mod tests {
         let mut figures = Figures::default();
         figures.of.insert(Subject::resource("queue", "old"), Figure::new(Unit::Number));
         for (hours, left) in [(0, 1), (23, 1), (25, 0)] {
-            figures.observe(&series, None, 5.0, false, start + Duration::from_secs(hours * 3600));
+            figures.observe(&series, None, EVERY, false, start + Duration::from_secs(hours * 3600));
             assert_eq!(figures.of.len(), left, "after {hours} h");
         }
     }
