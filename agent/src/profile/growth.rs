@@ -105,17 +105,23 @@ fn strongest(comparison: &Comparison, stacks: &[(&[u32], Pair)]) -> Option<(u32,
 
 /// Who called a common function for most of its growth: the first function on the way up that is not common, and before it
 /// the one that this calls, if that has no path. In a build without full debug information it is one of the same file that
-/// was inlined. If no such function stands out, the nearest caller that does.
+/// was inlined. If no such function stands out, one of a library that is generic over the service's own code tells where that
+/// is; else the nearest caller that stands out is named.
 fn callers(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, growth: f64) -> Vec<String> {
     let mut callers: BTreeMap<(Option<&str>, &str), Pair> = BTreeMap::new();
+    let mut generic = callers.clone();
     let mut nearest: BTreeMap<&str, Pair> = BTreeMap::new();
     for (stack, pair) in stacks {
         let above = stack.iter().rev().skip_while(|frame| **frame != function).skip(1);
-        let (mut below, mut is_first) = (None, true);
+        let (mut below, mut is_first, mut is_generic) = (None, true, false);
         for name in above.filter_map(|frame| comparison.names.get(*frame as usize)).map(String::as_str) {
             if !is_common(name) {
                 callers.entry((below, name)).or_default().add(*pair);
                 break;
+            }
+            if !is_generic && is_generic_over_code(name) {
+                generic.entry((below, name)).or_default().add(*pair);
+                is_generic = true;
             }
             // Closures and bodies of async functions are of whoever calls them.
             if !name.starts_with('{') {
@@ -131,9 +137,11 @@ fn callers(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, gr
         during - before.unwrap_or(0.0)
     };
     let stands_out = |pair: Pair| by(pair) >= MAIN_CALLER * growth;
-    let main = callers.into_iter().max_by(|a, b| by(a.1).total_cmp(&by(b.1)));
-    if let Some(((below, name), _)) = main.filter(|(_, pair)| stands_out(*pair)) {
-        return below.into_iter().chain([name]).map(str::to_owned).collect();
+    for callers in [callers, generic] {
+        let main = callers.into_iter().max_by(|a, b| by(a.1).total_cmp(&by(b.1)));
+        if let Some(((below, name), _)) = main.filter(|(_, pair)| stands_out(*pair)) {
+            return below.into_iter().chain([name]).map(str::to_owned).collect();
+        }
     }
     let nearest = nearest.into_iter().find(|(_, pair)| stands_out(*pair));
     nearest.into_iter().map(|(name, _)| name.to_owned()).collect()
@@ -142,6 +150,13 @@ fn callers(comparison: &Comparison, stacks: &[(&[u32], Pair)], function: u32, gr
 /// A function of a library that all use, or one whose name has no path, as those of C and of inlined code have none.
 fn is_common(name: &str) -> bool {
     is_of_library(name) || !path(name).contains(['.', ':'])
+}
+
+/// A common function that was made for a type or closure of code that is not common: `poll<shop::Burn>`.
+fn is_generic_over_code(name: &str) -> bool {
+    let mut parts = name.split(['<', '>', ',', ' ', '&', '(', ')', '[', ']']);
+    parts.next();
+    parts.any(|part| part.contains("::") && !part.starts_with("::") && !is_of_library(part))
 }
 
 /// A function of a standard library or runtime.

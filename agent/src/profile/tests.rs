@@ -75,6 +75,18 @@ fn what_many_call_through_names_without_paths_is_told_with_the_nearest() {
 }
 
 #[test]
+fn code_without_paths_is_told_with_what_was_made_for_it() {
+    let pool =
+        "tokio::runtime::blocking::pool::Inner::run;poll_inner<tokio::task::Task<shop::inject::{closure_env#0}>>";
+    let stack = format!(
+        "{pool};poll<shop::inject::{{closure_env#0}}, ()>;{{closure#0}};burn;write_u64<std::hash::Hasher>;write"
+    );
+    let found = grown(&compared(&[("main", 300)], &[(stack.as_str(), 4000)]));
+    assert_eq!((found[0].name.as_str(), &found[0].callers[0][..]), ("write", "burn"), "{found:?}");
+    assert!(found[0].callers[1].starts_with("poll<shop::inject"), "{found:?}");
+}
+
+#[test]
 fn chance_and_trivia_are_not_growth() {
     assert_eq!(grown(&compared(&[("main;work", 3000)], &[("main;work", 1100)])), [], "within chance");
     assert_eq!(grown(&compared(&[("main;work", 300)], &[("main;work", 150)])), [], "half a hundredth of a processor");
