@@ -32,10 +32,12 @@ impl Mariadb {
         let install = server_program("mariadb-install-db")?;
         let folder = Folder::unprivileged("mariadb");
         let data = format!("--datadir={}", folder.path().join("data").display());
+        // A server that starts deletes what others left in the folder for temporary tables, also of those that still run.
+        let temporary = format!("--tmpdir={}", folder.path().display());
         let user = folder.write("user.sql", USER);
 
         let made = Program::new(install)
-            .args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args(["--no-defaults", &data, &temporary, "--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(["--skip-name-resolve", "--innodb-flush-method=nosync"])
             .current_dir(folder.path())
             .unprivileged()
@@ -47,8 +49,7 @@ impl Mariadb {
                 .args(["--no-defaults", &data, "--bind-address=127.0.0.1", &format!("--port={port}")])
                 .arg(format!("--socket={}", folder.path().join("socket").display()))
                 .arg(format!("--pid-file={}", folder.path().join("pid").display()))
-                .arg(format!("--tmpdir={}", folder.path().display()))
-                .arg(format!("--init-file={}", user.display()))
+                .args([temporary.clone(), format!("--init-file={}", user.display())])
                 .args(["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync"])
                 .args(["--innodb-buffer-pool-size=32M", "--sync-binlog=0"])
                 .current_dir(folder.path())
