@@ -25,6 +25,8 @@ pub(crate) struct Health {
     pub(crate) incidents: u64,
     /// Those that people called false alarms, with the ones that were kept of earlier agents.
     pub(crate) false_alarms: u64,
+    /// Anomalies that came by the clock, and were not told.
+    pub(crate) expected: u64,
 }
 
 impl Health {

@@ -191,10 +191,11 @@ impl Target {
         let overflow = self.routes.update(&self.series);
         self.health.dropped.route_limit = self.health.dropped.route_limit.saturating_add(overflow);
         if self.is_judged() {
-            self.watches.observe(&self.routes, scrape.at);
+            self.health.expected += self.watches.observe(&self.routes, scrape.at);
         }
-        let overflow = self.signals.observe(&self.series, &self.routes, process, scrape.at);
-        self.health.dropped.dependency_limit = self.health.dropped.dependency_limit.saturating_add(overflow);
+        let seen = self.signals.observe(&self.series, &self.routes, process, scrape.at);
+        self.health.expected += seen.expected;
+        self.health.dropped.dependency_limit = self.health.dropped.dependency_limit.saturating_add(seen.overflow);
         self.evidence.observe(&self.series, &self.routes, scrape.at);
         Ok(())
     }

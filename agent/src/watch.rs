@@ -136,7 +136,11 @@ impl Watch {
         watch
     }
 
-    fn observe(&mut self, at: f64, bounds: &[f64], interval: &crate::derive::Interval) {
+    /// Answers whether an anomaly begins that comes by the clock, and so is not told.
+    fn observe(&mut self, at: f64, bounds: &[f64], interval: &crate::derive::Interval) -> bool {
+        let is_expected =
+            |latency: &Option<LatencyDetector>| latency.as_ref().is_some_and(LatencyDetector::is_expected);
+        let was_expected = is_expected(&self.latency);
         self.verdicts.clear();
         let (seconds, reset) = (interval.seconds, interval.reset);
         if let Some(latency) = &mut self.latency {
@@ -148,6 +152,7 @@ impl Watch {
         if self.phase() != Phase::Anomalous {
             self.rate.learn(interval.requests(), seconds);
         }
+        is_expected(&self.latency) && !was_expected
     }
 }
 
@@ -178,7 +183,9 @@ impl<K> Default for Watches<K> {
 
 impl<K: Key> Watches<K> {
     /// Feeds every route's latest interval, which ended at the given time, to its detectors. Routes that are gone are forgotten.
-    pub(crate) fn observe(&mut self, routes: &Timed<K>, at: SystemTime) {
+    /// Answers how many anomalies began that come by the clock.
+    pub(crate) fn observe(&mut self, routes: &Timed<K>, at: SystemTime) -> u64 {
+        let mut expected = 0;
         let at = at.duration_since(UNIX_EPOCH).map_or(f64::NAN, |since| since.as_secs_f64());
         self.by_route.retain(|key, _| routes.get(key).is_some());
         for (key, route) in routes.iter() {
@@ -187,8 +194,9 @@ impl<K: Key> Watches<K> {
                 Some(watch) => watch,
                 None => self.by_route.entry(key.clone()).or_insert_with(|| Watch::new(key.is_one())),
             };
-            watch.observe(at, &route.bounds, interval);
+            expected += u64::from(watch.observe(at, &route.bounds, interval));
         }
+        expected
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&Watch> {

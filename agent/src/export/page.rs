@@ -118,6 +118,7 @@ impl Page {
         self.add(&agent::INCIDENT_OPEN, &labels, f64::from(u8::from(open)));
         self.add(&agent::INCIDENTS, &labels, health.incidents as f64);
         self.add(&agent::INCIDENT_FALSE_ALARMS, &labels, health.false_alarms as f64);
+        self.add(&agent::ANOMALIES_EXPECTED, &labels, health.expected as f64);
         if health.is_up() {
             self.routes(target);
             self.signals(target);

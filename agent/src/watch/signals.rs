@@ -43,6 +43,14 @@ pub(crate) struct KeptSignals {
     figures: Vec<KeptFigure>,
 }
 
+/// What of a page is counted.
+pub(crate) struct Seen {
+    /// Calls that found no room in the table of dependencies.
+    pub(crate) overflow: u64,
+    /// Anomalies that began and come by the clock.
+    pub(crate) expected: u64,
+}
+
 impl Signals {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
@@ -78,21 +86,22 @@ impl Signals {
         self.signs.clear();
     }
 
-    /// Takes in the page that was just read. Answers how many calls found no room in the table of dependencies.
+    /// Takes in the page that was just read.
     pub(crate) fn observe(
         &mut self,
         series: &SeriesTable,
         routes: &Routes,
         process: Option<&Process>,
         at: SystemTime,
-    ) -> u64 {
+    ) -> Seen {
         let overflow = if self.settings.dependencies { self.calls.update(series) } else { 0 };
-        let Some(interval) = series.interval().map(|interval| interval.as_secs_f64()) else { return overflow };
+        let mut seen = Seen { overflow, expected: 0 };
+        let Some(interval) = series.interval().map(|interval| interval.as_secs_f64()) else { return seen };
         let last = || routes.iter().filter_map(|(_, route)| route.last());
         let restarted = series.restarted() || last().any(|interval| interval.reset);
         self.budgets.observe(routes, at);
         if self.settings.dependencies {
-            self.watches.observe(&self.calls, at);
+            seen.expected = self.watches.observe(&self.calls, at);
         }
         if self.settings.saturation {
             let requests: f64 = last().map(|interval| interval.requests() as f64).sum();
@@ -110,7 +119,7 @@ impl Signals {
         self.fills.signs(at, &mut self.signs);
         self.traffic.signs(at, &mut self.signs);
         self.figures.signs(at, &mut self.signs);
-        overflow
+        seen
     }
 
     /// What is not as it should be, by the last page.

@@ -178,6 +178,7 @@ impl Tracker {
 
     pub(crate) fn close(&mut self) {
         self.episode = None;
+        self.is_expected = false;
         // What the anomaly left in the windows must not open it again.
         self.history.clear();
         self.long_term.forget_recent();

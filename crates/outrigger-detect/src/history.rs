@@ -10,7 +10,7 @@ const BLOCK_REQUESTS: u32 = 5;
 
 pub(crate) const FINE: usize = 12;
 const COARSE: usize = 12;
-const FINE_PER_COARSE: usize = 6;
+const FINE_PER_COARSE: u8 = 6;
 
 /// How many of the newest blocks each window takes: at 2 s a block 6, 12, 24, 60, 108 and 168 s.
 pub(crate) const WINDOWS: [usize; 6] = [3, 6, FINE, FINE + 3, FINE + 7, FINE + COARSE];
@@ -31,7 +31,7 @@ pub(crate) struct History {
     fine: Ring,
     coarse: Ring,
     /// Fine blocks in the newest coarse one.
-    merged: usize,
+    merged: u8,
 }
 
 impl History {
@@ -84,12 +84,13 @@ impl History {
 
     /// Blocks that are held.
     pub(crate) fn len(&self) -> usize {
-        self.fine.len + self.coarse.len
+        usize::from(self.fine.len + self.coarse.len)
     }
 
     /// The block of that age, 0 being the newest.
     pub(crate) fn block(&self, age: usize) -> Option<Block<'_>> {
-        if age < self.fine.len { self.fine.block(age) } else { self.coarse.block(age - self.fine.len) }
+        let fine = usize::from(self.fine.len);
+        if age < fine { self.fine.block(age) } else { self.coarse.block(age - fine) }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -107,23 +108,24 @@ impl History {
 /// A ring of blocks in flat memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Ring {
-    width: usize,
+    width: u8,
+    newest: u8,
+    len: u8,
     tails: Vec<u32>,
     spent: Vec<f32>,
     seconds: Vec<f32>,
-    newest: usize,
-    len: usize,
 }
 
 impl Ring {
     fn new(capacity: usize, width: usize) -> Self {
         Self {
-            width,
+            // At most MAX_WIDTH.
+            width: u8::try_from(width).unwrap_or(u8::MAX),
+            newest: 0,
+            len: 0,
             tails: vec![0; capacity * width],
             spent: vec![0.0; capacity],
             seconds: vec![0.0; capacity],
-            newest: 0,
-            len: 0,
         }
     }
 
@@ -133,26 +135,29 @@ impl Ring {
 
     /// The block of that age, 0 being the newest.
     fn block(&self, age: usize) -> Option<Block<'_>> {
-        if age >= self.len {
+        if age >= usize::from(self.len) {
             return None;
         }
         // Both are below the capacity.
-        let slot = if age <= self.newest { self.newest - age } else { self.newest + self.capacity() - age };
+        let (newest, width) = (usize::from(self.newest), usize::from(self.width));
+        let slot = if age <= newest { newest - age } else { newest + self.capacity() - age };
         Some(Block {
-            tails: self.tails.get(slot * self.width..(slot + 1) * self.width)?,
+            tails: self.tails.get(slot * width..(slot + 1) * width)?,
             spent: self.spent.get(slot).copied()?.into(),
             seconds: self.seconds.get(slot).copied()?.into(),
         })
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
-        (0..self.len).map_while(|age| self.block(age))
+        (0..usize::from(self.len)).map_while(|age| self.block(age))
     }
 
     /// An empty newest block, in the place of the oldest when the ring is full.
     fn open(&mut self) {
-        self.newest = (self.newest + 1) % self.capacity().max(1);
-        self.len = (self.len + 1).min(self.capacity());
+        // At most COARSE.
+        let capacity = u8::try_from(self.capacity()).unwrap_or(u8::MAX).max(1);
+        self.newest = (self.newest + 1) % capacity;
+        self.len = (self.len + 1).min(capacity);
         if let Some((tails, spent, seconds)) = self.newest_mut() {
             tails.fill(0);
             *spent = 0.0;
@@ -171,23 +176,23 @@ impl Ring {
     }
 
     fn newest_mut(&mut self) -> Option<(&mut [u32], &mut f32, &mut f32)> {
-        let slot = self.newest;
+        let (slot, width) = (usize::from(self.newest), usize::from(self.width));
         Some((
-            self.tails.get_mut(slot * self.width..(slot + 1) * self.width)?,
+            self.tails.get_mut(slot * width..(slot + 1) * width)?,
             self.spent.get_mut(slot)?,
             self.seconds.get_mut(slot)?,
         ))
     }
 
     fn is_sound(&self, capacity: usize, width: usize) -> bool {
-        self.width == width
+        usize::from(self.width) == width
             && width <= MAX_WIDTH
             && self.seconds.len() == capacity
             && self.spent.len() == capacity
             && self.tails.len() == capacity * width
             && self.tails.chunks(width.max(1)).all(|tails| tails.is_sorted_by(|wide, narrow| wide >= narrow))
-            && self.newest < capacity
-            && self.len <= capacity
+            && usize::from(self.newest) < capacity
+            && usize::from(self.len) <= capacity
             && self.seconds.iter().chain(&self.spent).all(|value| value.is_finite() && *value >= 0.0)
     }
 }

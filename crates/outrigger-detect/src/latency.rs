@@ -104,6 +104,13 @@ impl LatencyDetector {
         Verdict { phase: self.tracker.phase(), score, shift, ended }
     }
 
+    /// The route is worse than usual now, as it regularly is at this time, and no worse than then: after three anomalies in the
+    /// same rhythm, of half an hour or more, the next ones are not told.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.tracker.is_expected()
+    }
+
     /// How the requests of the baseline and those since the onset spread over the buckets; `None` unless the route is
     /// anomalous, or while either has no requests.
     #[must_use]

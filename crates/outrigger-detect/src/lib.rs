@@ -52,6 +52,7 @@ mod native;
 mod noise;
 mod point;
 mod quantile;
+mod rhythm;
 mod search;
 mod series;
 mod settings;

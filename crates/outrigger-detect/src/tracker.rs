@@ -16,6 +16,7 @@ use crate::{
     interval::MAX_WIDTH,
     longterm::{LongTerm, level},
     noise::Noise,
+    rhythm::Rhythm,
     sway::Sway,
 };
 
@@ -73,6 +74,11 @@ pub(crate) struct Tracker {
     /// The last score was high enough to be the beginning of an anomaly.
     pub(crate) suspicious: bool,
     pub(crate) episode: Option<Episode>,
+    /// The episode comes by the clock, and is not told.
+    #[serde(default)]
+    pub(crate) is_expected: bool,
+    #[serde(default)]
+    rhythm: Rhythm,
 }
 
 /// What an interval led to.
@@ -104,7 +110,7 @@ impl Tracker {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        match (self.warm, &self.episode) {
+        match (self.warm, self.episode()) {
             (false, _) => Phase::WarmingUp,
             (true, None) => Phase::Calm,
             (true, Some(_)) => Phase::Anomalous,
@@ -115,8 +121,14 @@ impl Tracker {
         &self.baseline
     }
 
+    /// The open episode, unless it is one that comes by the clock.
     pub(crate) fn episode(&self) -> Option<&Episode> {
-        self.episode.as_ref()
+        self.episode.as_ref().filter(|_| !self.is_expected)
+    }
+
+    /// An episode is open that comes by the clock, and is not told.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.is_expected
     }
 
     /// Takes in an interval. `matters` is asked about an excess that has passed all rules: given the
@@ -134,9 +146,9 @@ impl Tracker {
         }
         self.idle = if requests == 0 { self.idle + sample.seconds } else { 0.0 };
         let expired = self.expire(sample.seconds, rules.pace);
-        let was_open = self.episode.is_some();
+        let was_told = self.episode().is_some();
         let score = self.take_in(sample, requests, rules, matters);
-        let recovered = (was_open && self.episode.is_none()).then_some(Ending::Recovered);
+        let recovered = (was_told && self.episode.is_none()).then_some(Ending::Recovered);
         Outcome { score, ended: expired.or(recovered) }
     }
 
@@ -145,11 +157,12 @@ impl Tracker {
         let episode = self.episode.as_mut()?;
         episode.seconds += seconds;
         if self.idle >= pace.idle_seconds {
+            let was_told = !self.is_expected;
             self.close();
-            return Some(Ending::Idle { seconds: self.idle });
+            return was_told.then_some(Ending::Idle { seconds: self.idle });
         }
         if episode.seconds >= pace.adopt_seconds {
-            *self = Self::new(self.baseline.width());
+            *self = Self { rhythm: self.rhythm, ..Self::new(self.baseline.width()) };
             return Some(Ending::Adopted);
         }
         None
@@ -197,6 +210,8 @@ impl Tracker {
             && self.pauses.is_sound(width)
             && self.long_term.is_sound(width)
             && self.history.is_sound(width)
+            && self.rhythm.is_sound()
+            && (self.episode.is_some() || !self.is_expected)
             && [self.grace, self.idle].iter().all(|value| value.is_finite())
             && self.episode.as_ref().is_none_or(|episode| episode.is_sound(width))
     }
@@ -224,6 +239,7 @@ impl Tracker {
             if let Some(episode) = &mut self.episode {
                 episode.peak = episode.peak.max(score);
             }
+            self.is_expected &= self.comes_by_the_clock(rules);
             if self.has_recovered(rules, &matters) {
                 self.learn_from_end(rules);
                 self.close();
@@ -231,9 +247,11 @@ impl Tracker {
             }
         } else if let Some(finding) = finding {
             self.open(finding, score);
+            self.is_expected = self.comes_by_the_clock(rules);
         } else if complete {
             if let Some(storm) = self.look_for_storm(rules, &matters) {
                 self.open_storm(storm);
+                self.is_expected = self.comes_by_the_clock(rules);
             } else {
                 self.open_if_drifting(rules);
             }
@@ -259,9 +277,30 @@ impl Tracker {
         }
     }
 
-    /// A weak anomaly that ended by itself teaches noise.
+    /// Whether the open episode is one that comes by the clock, and no worse than it uses to be. What lasts long enough to
+    /// become normal is told before.
+    fn comes_by_the_clock(&self, rules: &Rules<'_>) -> bool {
+        let Some(episode) = &self.episode else { return false };
+        let (began, rise) = (rules.at - episode.seconds, self.rise(episode, rules));
+        self.rhythm.expects(began, episode.seconds, rise, rules.pace.adopt_seconds / 2.0)
+    }
+
+    /// By how much the mean logarithm of latency rose.
+    fn rise(&self, episode: &Episode, rules: &Rules<'_>) -> f64 {
+        let mut tails = [0.0; MAX_WIDTH];
+        for (wide, count) in tails.iter_mut().zip(&episode.tails) {
+            *wide = *count as f64;
+        }
+        let tails = tails.get(..episode.tails.len()).unwrap_or_default();
+        level(tails, rules.steps) - level(self.baseline.tails(), rules.steps)
+    }
+
+    /// An anomaly that ended by itself teaches when it came, a weak one noise as well.
     fn learn_from_end(&mut self, rules: &Rules<'_>) {
-        let Some(Episode { tail, peak, .. }) = self.episode else { return };
+        let Some(episode) = &self.episode else { return };
+        let (tail, peak) = (episode.tail, episode.peak);
+        let (began, rise) = (rules.at - episode.seconds, self.rise(episode, rules));
+        self.rhythm.remember(began, episode.seconds, rise, !self.is_expected);
         if peak > 0.0 && peak < CRY_WOLF * rules.min_score && !rules.steps.is_empty() {
             let times = (peak / (rules.min_score * CRY_WOLF_PART)).powi(2).max(1.0);
             self.noise.raise(tail, times, self.baseline.share(tail));

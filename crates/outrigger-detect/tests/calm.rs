@@ -1,7 +1,9 @@
 //! What must stay quiet. The bounds on false alarms are what was measured when they were written, rounded up a little.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod traffic;
 
+use outrigger_detect::{LatencyDetector, LatencySettings};
 use traffic::{Route, Watched};
 
 const HOUR: f64 = 3600.0;
@@ -83,6 +85,41 @@ fn a_slow_drift() {
         alarms_while(route, |route, seconds| route.scale = 1.0 + 0.2 * seconds / 7200.0),
         3,
     );
+}
+
+/// What a job leaves behind is over by then.
+const AFTERMATH: f64 = 300.0;
+
+/// Alarms in an hour that ends with a job which slows the route so many times for a while.
+fn hour_with_a_job(watched: &mut Watched, times: f64, seconds: f64) -> usize {
+    assert_eq!(watched.alarms_within(HOUR - seconds - AFTERMATH), 0, "alarms without the job");
+    watched.route.scale = times;
+    let during = watched.alarms_within(seconds);
+    watched.route.scale = 1.0;
+    assert!(watched.alarms_within(AFTERMATH) <= during, "alarms after the job");
+    during
+}
+
+#[test]
+fn a_job_of_every_hour_is_told_until_it_is_known() {
+    for seed in 0..20 {
+        let mut watched = Watched::new(Route { wobble: 0.03, ..Route::new(seed, 20.0) }, 10.0);
+        watched.epoch = 1.8e9;
+        let first: usize = (0..3).map(|_| hour_with_a_job(&mut watched, 2.0, 180.0)).sum();
+        assert_eq!(first, 3, "seed {seed}: each of the first is told");
+        for hour in 0..4 {
+            assert_eq!(hour_with_a_job(&mut watched, 2.0, 180.0), 0, "seed {seed}, {hour} hours after it is known");
+        }
+        // It outlives a restart of whoever watches.
+        watched.detector = LatencyDetector::restore(LatencySettings::default(), watched.detector.state()).unwrap();
+        assert_eq!(hour_with_a_job(&mut watched, 2.0, 180.0), 0, "seed {seed}, restored");
+        // What is worse, lasts longer, or comes at another time is told.
+        assert_eq!(hour_with_a_job(&mut watched, 5.0, 180.0), 1, "seed {seed}, much slower");
+        assert_eq!(hour_with_a_job(&mut watched, 2.0, 900.0), 1, "seed {seed}, much longer");
+        assert_eq!(watched.alarms_within(1200.0), 0);
+        watched.route.scale = 2.0;
+        assert_eq!(watched.alarms_within(180.0), 1, "seed {seed}, at another time");
+    }
 }
 
 #[test]

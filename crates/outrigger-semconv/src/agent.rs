@@ -281,6 +281,17 @@ pub const INCIDENT_FALSE_ALARMS: Metric = metric(
     "Incidents on the target that people marked as false alarms, among those that are kept and since.",
 );
 
+/// Anomalies that came as they regularly do.
+pub const ANOMALIES_EXPECTED: Metric = metric(
+    "outrigger.anomalies.expected",
+    "outrigger_anomalies_expected_total",
+    Kind::Counter,
+    Unit::One,
+    TARGET,
+    Agent,
+    "Slow spells of routes and dependencies that were not told, since they come by the clock and were no worse than before.",
+);
+
 /// Whether the settings that were read last are in force.
 pub const CONFIG_RELOAD_SUCCESS: Metric = metric(
     "outrigger.config.reload_success",
@@ -509,6 +520,7 @@ pub const ALL: &[Metric] = &[
     INCIDENT_OPEN,
     INCIDENTS,
     INCIDENT_FALSE_ALARMS,
+    ANOMALIES_EXPECTED,
     CONFIG_RELOAD_SUCCESS,
     STORE_UP,
     STORE_WRITES,

@@ -125,11 +125,13 @@ pub(crate) struct Watched {
     pub(crate) route: Route,
     pub(crate) detector: LatencyDetector,
     pub(crate) tick: f64,
+    /// When the route's time began, in seconds since the epoch; not a number: not known.
+    pub(crate) epoch: f64,
 }
 
 impl Watched {
     pub(crate) fn new(route: Route, tick: f64) -> Self {
-        Self { route, detector: LatencyDetector::new(LatencySettings::default()), tick }
+        Self { route, detector: LatencyDetector::new(LatencySettings::default()), tick, epoch: f64::NAN }
     }
 
     pub(crate) fn step(&mut self) -> Verdict {
@@ -139,7 +141,7 @@ impl Watched {
     pub(crate) fn step_with(&mut self, reset: bool) -> Verdict {
         let (delta, sum) = self.route.next(self.tick);
         self.detector.observe(&Interval {
-            at: f64::NAN,
+            at: self.epoch + self.route.now,
             bounds: &BOUNDS,
             delta: &delta,
             sum,
