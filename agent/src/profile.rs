@@ -19,10 +19,11 @@ mod plan;
 mod pprof;
 mod settings;
 pub(crate) mod shelf;
+mod take;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::Uri;
@@ -38,6 +39,11 @@ pub(crate) use fetch::Failure;
 use plan::Plan;
 pub use settings::ProfileSettings;
 use shelf::{Outbox, Shelf};
+use take::Product;
+pub(crate) use take::{Order, Taken, take};
+
+/// An incident that opens again so long after its profile gets another one.
+const STALE: Duration = Duration::from_secs(600);
 
 /// The most bytes of calm profiles of all targets together.
 const MAX_CALM_BYTES: usize = 32 << 20;
@@ -93,64 +99,6 @@ impl Purpose {
 struct Running {
     number: u64,
     is_calm: bool,
-}
-
-/// A profile to be taken.
-#[derive(Debug)]
-pub(crate) struct Order {
-    number: u64,
-    label: String,
-    url: Uri,
-    over: Duration,
-    purpose: Purpose,
-    /// What an incident's is compared with.
-    calm: Vec<Piece>,
-}
-
-/// What came of an order.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    number: u64,
-    label: String,
-    purpose: Purpose,
-    at: SystemTime,
-    /// What making the pictures took.
-    making: Option<Duration>,
-    product: Result<Product, Failure>,
-}
-
-#[derive(Debug)]
-enum Product {
-    Calm(Bytes),
-    Incident(Box<(Exhibit, Note)>),
-}
-
-/// Takes a profile. Decoding and drawing happen in a thread that may block.
-pub(crate) async fn take(client: Client, order: Order) -> Taken {
-    let Order { number, label, url, over, purpose, calm } = order;
-    let fetched = fetch::fetch(&client, &url, over).await;
-    let at = SystemTime::now();
-    let is_calm = purpose == Purpose::Calm;
-    let (product, making) = match fetched {
-        Err(failure) => (Err(failure), None),
-        Ok(bytes) => {
-            let began = Instant::now();
-            let made = tokio::task::spawn_blocking(move || make(bytes, is_calm, &calm, at)).await;
-            // A panic is a bug, but of one profile: it must not end the agent.
-            (made.unwrap_or(Err(Failure::Invalid("it could not be read"))), Some(began.elapsed()))
-        }
-    };
-    Taken { number, label, purpose, at, making, product }
-}
-
-fn make(bytes: Bytes, is_calm: bool, calm: &[Piece], at: SystemTime) -> Result<Product, Failure> {
-    let invalid = |pprof::Malformed(why)| Failure::Invalid(why);
-    if is_calm {
-        pprof::read(&bytes).map_err(invalid)?;
-        if bytes.len() > baseline::MAX_PIECE { Err(Failure::TooLarge) } else { Ok(Product::Calm(bytes)) }
-    } else {
-        exhibit::make(bytes, calm, at).map(|made| Product::Incident(Box::new(made))).map_err(invalid)
-    }
 }
 
 /// A file of profiles that an earlier agent kept.
@@ -255,14 +203,18 @@ impl Profiles {
         self.begun += 1;
         let is_calm = purpose == Purpose::Calm;
         self.running = Some(Running { number: self.begun, is_calm });
-        let calm = match &purpose {
+        let started = targets.iter().find(|of| of.address.label() == target.label);
+        let started = started.and_then(|of| Duration::try_from_secs_f64(of.series.process_start()?).ok());
+        let started = started.and_then(|since| UNIX_EPOCH.checked_add(since));
+        let (calm, is_earlier) = match &purpose {
             Purpose::Incident(id) => {
-                incidents.get(id).map(|incident| target.baseline.before(incident.began_at())).unwrap_or_default()
+                let onset = incidents.get(id).map(|incident| incident.began_at());
+                onset.map(|onset| target.baseline.before(onset, started)).unwrap_or_default()
             }
-            Purpose::Calm => Vec::new(),
+            Purpose::Calm => Default::default(),
         };
         let over = if is_calm { self.settings.calm_seconds } else { self.settings.seconds };
-        Some(Order { number: self.begun, label: target.label.clone(), url, over, purpose, calm })
+        Some(Order { number: self.begun, label: target.label.clone(), url, over, purpose, calm, is_earlier })
     }
 
     /// Takes in what came of an order. True if an incident has something new to say.
@@ -316,6 +268,18 @@ impl Profiles {
             for gone in of.baseline.settle(onset, now) {
                 self.outbox.remove(calm_file(&of.label, &gone));
             }
+        }
+    }
+
+    /// An incident opened again. A profile that was taken long ago says nothing of what is the matter now: it makes room for
+    /// another one.
+    pub(crate) fn reopened(&mut self, id: &str, incidents: &mut Incidents, now: SystemTime) {
+        let Some(incident) = incidents.get_mut(id) else { return };
+        let taken_at = incident.profile.as_ref().and_then(|note| note.taken_at);
+        if taken_at.is_some_and(|at| now.duration_since(at).is_ok_and(|age| age >= STALE)) {
+            incident.profile = None;
+            incident.unsaved = true;
+            self.forget(id);
         }
     }
 

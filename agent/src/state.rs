@@ -167,6 +167,9 @@ impl State {
         let of_requests = change.and_then(|change| Some((self.incidents.newest(&label)?.id.clone(), change)));
         for (id, change) in of_requests.into_iter().chain(apart) {
             target.health.incidents += u64::from(change == Change::Opened);
+            if change == Change::Reopened {
+                self.profiles.reopened(&id, &mut self.incidents, scrape.at);
+            }
             if change == Change::Opened
                 && let Some(incident) = self.incidents.open(&label)
             {

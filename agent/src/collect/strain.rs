@@ -1,7 +1,8 @@
 //! What held programs up: waiting for processors, memory and disks, and for the next period of a CPU limit.
 //!
 //! Linux only, from files of the kernel (Pressure Stall Information, Control Group v1 and v2, proc(5)). A service in a control
-//! group of its own has its own figures there, if the agent can see them; otherwise they are the machine's.
+//! group of its own has its own figures there, if the agent can see them; otherwise pressure is the machine's, and the rest
+//! is not known.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,12 @@ pub(crate) struct Strain {
 
 /// Reads what concerns a process.
 pub(super) fn read(pid: u32) -> Strain {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let groups = |process: &str| fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+    let (own, groups) = (groups("self"), groups(&pid.to_string()));
     let root = Path::new("/sys/fs/cgroup");
-    let v2 = group(&groups, "").map(|path| inside(root, path)).filter(|path| path.join("cpu.stat").is_file());
-    let v1 = |controller| group(&groups, controller).map(|path| inside(&root.join(controller), path));
+    let folder = |root: &Path, controller: &str| inside(root, group(&groups, controller)?, group(&own, controller));
+    let v2 = folder(root, "").filter(|path| path.join("cpu.stat").is_file());
+    let v1 = |controller: &str| folder(&root.join(controller), controller);
     let file = |path: Option<PathBuf>, name: &str| fs::read_to_string(path?.join(name)).ok();
     let pressure = |what: &str| {
         let own = file(v2.clone(), &format!("{what}.pressure"));
@@ -82,10 +85,14 @@ fn group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
     })
 }
 
-/// A group's folder. A path that leads out of what the agent sees, or is not there, stands for the root of what it sees.
-fn inside(root: &Path, path: &str) -> PathBuf {
+/// A group's folder, if the agent sees it. In a container the agent sees its own group at the root, whatever its path; that of
+/// the container beside it lies outside, and none stands for it.
+fn inside(root: &Path, path: &str, own: Option<&str>) -> Option<PathBuf> {
+    if path.split('/').any(|part| part == "..") {
+        return None;
+    }
     let folder = root.join(path.trim_start_matches('/'));
-    if path.split('/').any(|part| part == "..") || !folder.is_dir() { root.to_owned() } else { folder }
+    if folder.is_dir() { Some(folder) } else { (own == Some(path)).then(|| root.to_owned()) }
 }
 
 /// The number behind a word at the start of a line.
@@ -137,9 +144,10 @@ mod tests {
         assert_eq!(group(groups, "memory"), Some("/a:b"));
         assert_eq!(group("strange\n", "cpu"), None);
         let root = Path::new("/");
-        assert_eq!(inside(root, "/../../etc"), root);
-        assert_eq!(inside(root, "/no/such/folder"), root);
-        assert_eq!(inside(root, "/proc/self"), Path::new("/proc/self"));
+        assert_eq!(inside(root, "/../../etc", Some("/")), None, "the container beside this one");
+        assert_eq!(inside(root, "/no/such/folder", Some("/")), None);
+        assert_eq!(inside(root, "/no/such/folder", Some("/no/such/folder")), Some(root.into()), "this very container");
+        assert_eq!(inside(root, "/proc/self", None), Some("/proc/self".into()));
     }
 
     #[cfg(target_os = "linux")]

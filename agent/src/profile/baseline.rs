@@ -36,10 +36,16 @@ impl Baseline {
     }
 
     /// What was calm before an incident that began at `onset`. Where nothing is that old the oldest has to do: the onset of
-    /// what grew slowly is long ago.
-    pub(crate) fn before(&self, onset: SystemTime) -> Vec<Piece> {
-        let before: Vec<_> = self.pieces.iter().filter(|piece| piece.at <= onset).cloned().collect();
-        if before.is_empty() { self.pieces.front().cloned().into_iter().collect() } else { before }
+    /// what grew slowly is long ago. Of the process that has been running since `started`, if there is any, and whether there
+    /// is none: another process may be another build.
+    pub(crate) fn before(&self, onset: SystemTime, started: Option<SystemTime>) -> (Vec<Piece>, bool) {
+        let is_of_it = |piece: &&Piece| started.is_none_or(|started| piece.at >= started);
+        let of_it: Vec<_> = self.pieces.iter().filter(is_of_it).collect();
+        let is_earlier = of_it.is_empty() && !self.pieces.is_empty();
+        let pieces = if is_earlier { self.pieces.iter().collect() } else { of_it };
+        let before: Vec<_> = pieces.iter().filter(|piece| piece.at <= onset).map(|piece| (*piece).clone()).collect();
+        let oldest = || pieces.first().map(|piece| (*piece).clone()).into_iter().collect();
+        (if before.is_empty() { oldest() } else { before }, is_earlier)
     }
 
     /// Gives up what was taken after the onset of an incident, since that was not calm, unless nothing else is there; and

@@ -31,6 +31,8 @@ pub(crate) struct Comparison {
     pub(crate) seconds: Pair,
     /// CPU time that a sample stands for, in nanoseconds.
     pub(crate) period: Pair,
+    /// CPU time of all stacks, also of those that are too many to be held.
+    used: Pair,
     numbers: HashMap<String, u32>,
 }
 
@@ -56,9 +58,7 @@ impl Comparison {
 
     /// Processors in use, before and during.
     pub(crate) fn processors(&self) -> (Option<f64>, f64) {
-        let mut sum = Pair::default();
-        self.stacks.values().for_each(|pair| sum.add(*pair));
-        self.rates(sum)
+        self.rates(self.used)
     }
 
     /// CPU time as processors in use: seconds of it in each second.
@@ -77,7 +77,9 @@ impl Comparison {
         let numbers: Vec<u32> = profile.names.iter().map(|name| self.number(name)).collect();
         for (stack, nanos) in &profile.stacks {
             let stack = stack.iter().filter_map(|at| numbers.get(*at as usize)).copied().collect();
-            self.stacks.entry(stack).or_default().add(side(*nanos as f64));
+            let time = side(*nanos as f64);
+            self.used.add(time);
+            self.stacks.entry(stack).or_default().add(time);
         }
     }
 
@@ -96,9 +98,10 @@ impl Comparison {
             return;
         }
         let weight = |pair: &Pair| pair.before.max(pair.during);
-        let mut weights: Vec<f64> = self.stacks.values().map(weight).collect();
-        weights.sort_by(|a, b| b.total_cmp(a));
-        let least = weights.get(MAX_STACKS).copied().unwrap_or(0.0);
-        self.stacks.retain(|_, pair| weight(pair) > least);
+        let mut stacks: Vec<_> = std::mem::take(&mut self.stacks).into_iter().collect();
+        // Stable: of those that weigh alike, such as a sample each, the first by name stay.
+        stacks.sort_by(|a, b| weight(&b.1).total_cmp(&weight(&a.1)));
+        stacks.truncate(MAX_STACKS);
+        self.stacks = stacks.into_iter().collect();
     }
 }

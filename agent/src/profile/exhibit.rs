@@ -67,6 +67,9 @@ pub(crate) struct Note {
     /// How long the calm profiles beside it were taken over; nought if there are none.
     #[serde(default)]
     pub(crate) calm_seconds: f64,
+    /// The calm ones are of a process that was replaced since: another build, perhaps.
+    #[serde(default)]
+    pub(crate) calm_of_earlier: bool,
     /// Processors that the target used, in calm and during the incident.
     #[serde(default)]
     pub(crate) processors_before: Option<f64>,
@@ -104,6 +107,7 @@ pub(crate) fn make(bytes: Bytes, calm: &[Piece], at: SystemTime) -> Result<(Exhi
         taken_at: Some(at),
         seconds: comparison.seconds.during,
         calm_seconds: comparison.seconds.before,
+        calm_of_earlier: false,
         processors_before,
         processors,
         functions: growth::functions(&comparison),
@@ -158,6 +162,9 @@ impl Note {
                 format!("{:.2} processors in use, {before:.2} when calm; most of it:", self.processors)
             }
         };
+        if self.calm_of_earlier {
+            text = format!("Compared with the process before the restart: {text}");
+        }
         if self.processors_before.is_none() && !self.functions.is_empty() {
             text.push_str(" Most of it:");
         }
@@ -171,8 +178,12 @@ impl Note {
         text
     }
 
-    /// The function that grew most, if it grew so much that it is worth a word in the incident's summary.
+    /// The function that grew most, if it grew so much that it is worth a word in the incident's summary. What another build
+    /// did not have need not have grown.
     pub(crate) fn culprit(&self) -> Option<&Function> {
+        if self.calm_of_earlier {
+            return None;
+        }
         let first = self.functions.first().filter(|function| function.before.is_some())?;
         let growth = first.growth();
         (growth >= WORTH_PROCESSORS && growth >= WORTH_SHARE * self.processors).then_some(first)

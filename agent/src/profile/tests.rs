@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 use super::compare::Comparison;
 use super::growth::Function;
 use super::pprof::tests::write::profile;
+use super::take::make;
 use super::*;
 use crate::config::Settings;
 use crate::state::world::World;
@@ -142,7 +143,10 @@ fn a_large_profile_gives_a_bounded_picture() {
         .collect();
     let stacks: Vec<(&str, u64)> = stacks.iter().map(|(stack, millis)| (stack.as_str(), *millis)).collect();
     let comparison = compared(&stacks[..1000], &stacks);
-    assert!(comparison.stacks.len() <= 20_000, "{}", comparison.stacks.len());
+    assert_eq!(comparison.stacks.len(), 20_000);
+    let all: u64 = stacks.iter().map(|(_, millis)| millis).sum();
+    let (_, processors) = comparison.processors();
+    assert!((processors - all as f64 / 1e4).abs() < 1e-9, "{processors}: what is not drawn was used all the same");
     for svg in [flame::graph(&comparison, "").unwrap(), flame::difference(&comparison, "").unwrap()] {
         assert!(svg.len() <= flame::MAX_BYTES && svg.ends_with(b"</svg>"), "{}", svg.len());
     }
@@ -173,8 +177,8 @@ impl Plans {
         let at = self.world.now();
         let state = &mut self.world.state;
         let calm = purpose == Purpose::Calm;
-        let before = state.profiles.targets[0].baseline.before(at);
-        let product = fetched.and_then(|bytes| make(bytes.into(), calm, &before, at));
+        let (before, _) = state.profiles.targets[0].baseline.before(at, None);
+        let product = fetched.and_then(|bytes| make(bytes.into(), calm, &before, false, at));
         let label = "127.0.0.1:9464".to_owned();
         let taken = Taken { number, label, purpose, at, making: Some(Duration::from_millis(5)), product };
         state.profiles.take(taken, &mut state.incidents, self.now)
@@ -215,6 +219,43 @@ fn calm_profiles_are_taken_now_and_then_and_an_incident_goes_first() {
     plans.world.serve_until("resolved", 0.0, 90);
     assert_eq!(plans.after(60), None, "not calm yet");
     plans.calm(60);
+}
+
+#[test]
+fn an_incident_that_opens_again_long_after_its_profile_gets_another_one() {
+    let mut plans = Plans::new();
+    plans.world.serve(120, 0.0);
+    let id = plans.world.serve_until("open", 0.4, 15)["id"].clone();
+    let order = plans.after(0).unwrap();
+    assert!(plans.done(order, Ok(profile(10.0, &[("main;burn", 4000)]))));
+    for (lasted, is_another) in [(60, false), (600, true)] {
+        plans.world.serve(lasted, 0.4);
+        plans.world.serve_until("resolved", 0.0, 90);
+        assert_eq!(plans.world.serve_until("open", 0.4, 30)["id"], id, "it is the same one");
+        let shown = plans.world.incidents()[0]["profile"].is_null();
+        assert_eq!((plans.after(60).is_some(), shown), (is_another, is_another), "after {lasted} s");
+    }
+    assert_eq!(plans.world.state.profiles.shelf.bytes(), 0, "the old one made room");
+}
+
+#[test]
+fn what_another_process_did_not_use_is_called_no_growth() {
+    let mut plans = Plans::new();
+    plans.after(0);
+    plans.calm(30);
+    plans.world.serve(60, 0.0);
+    plans.world.restart();
+    plans.world.serve(120, 0.0);
+    plans.world.serve_until("open", 0.4, 15);
+    plans.now += Duration::from_secs(60);
+    let state = &mut plans.world.state;
+    let order = state.profiles.next(&state.incidents, &state.targets, plans.now).unwrap();
+    assert_eq!((order.calm.len(), order.is_earlier), (1, true));
+    let bytes = profile(10.0, &[("main;renamed", 4000)]);
+    let made = make(bytes.into(), false, &order.calm, order.is_earlier, order.calm[0].at).unwrap();
+    let Product::Incident(made) = made else { panic!("{made:?}") };
+    assert_eq!(made.1.culprit(), None);
+    assert!(made.1.summary().starts_with("Compared with the process before the restart: 0.40"), "{}", made.1.summary());
 }
 
 #[test]
@@ -265,8 +306,11 @@ fn what_was_taken_after_an_onset_was_not_calm() {
         assert_eq!(gone, [piece(10)], "the oldest goes");
         baseline
     };
-    assert_eq!(all().before(at(35)), [piece(20), piece(30)]);
-    assert_eq!(all().before(at(5)), [piece(20)], "the oldest has to do");
+    assert_eq!(all().before(at(35), None), (vec![piece(20), piece(30)], false));
+    assert_eq!(all().before(at(5), None), (vec![piece(20)], false), "the oldest has to do");
+    assert_eq!(all().before(at(35), Some(at(25))), (vec![piece(30)], false), "of the process that runs");
+    assert_eq!(all().before(at(35), Some(at(32))), (vec![piece(40)], false), "the oldest of it");
+    assert_eq!(all().before(at(35), Some(at(99))), (vec![piece(20), piece(30)], true), "there is none of it");
     let mut baseline = all();
     assert_eq!(baseline.settle(at(35), at(80)).len(), 4);
     assert_eq!(baseline.len(), 2);
