@@ -276,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_of_every_hour_is_told_three_times_and_counted_from_then_on() {
+        let mut world = World::new();
+        world.serve(600, 0.0);
+        for _ in 0..5 {
+            world.serve(3600 - 120, 0.0);
+            world.serve(120, 0.2);
+        }
+        world.serve(60, 0.0);
+        assert_eq!((world.incidents().len(), world.state.targets[0].health.expected), (3, 2));
+    }
+
+    #[test]
     fn a_target_that_is_down_gets_no_verdicts_and_its_incident_says_so() {
         let mut world = World::new();
         world.serve(120, 0.0);
