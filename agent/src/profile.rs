@@ -28,7 +28,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::Uri;
 
-use crate::client::Client;
 use crate::health::Durations;
 use crate::incident::Incidents;
 use crate::target::Target;
