@@ -196,6 +196,8 @@ impl Incidents {
             && is_same(newest)
         {
             newest.resolved_at = None;
+            // It may be for another reason this time.
+            newest.causes.clear();
             newest.sequence = newest.sequence.saturating_add(u32::from(newest.is_firing()));
             return Change::Reopened;
         }

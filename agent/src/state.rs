@@ -158,6 +158,7 @@ impl State {
         match self.incidents.open(&label) {
             None => target.evidence.calm(),
             Some(incident) => {
+                target.evidence.hold(incident.began_at());
                 let causes = incident.trouble().and_then(|trouble| target.evidence.explain(&trouble));
                 if let Some(causes) = causes {
                     self.incidents.explain(&label, causes);

@@ -67,9 +67,13 @@ pub(crate) struct Evidence {
     last_strain: Option<Strain>,
     /// The most connections that each pool may have.
     limits: BTreeMap<Box<str>, f64>,
-    /// The latest calm intervals. They become part of the usual once it is clear that no incident had begun in them.
+    /// The latest intervals. They become part of the usual once it is clear that no incident had begun in them.
     recent: VecDeque<Reading>,
     usual: Usual,
+    /// The end of the last interval that became part of it.
+    learnt_until: Option<SystemTime>,
+    /// When the incident began that is open; what came in since is no normal.
+    held_since: Option<SystemTime>,
     /// Set while an incident is explained.
     during: Option<Sums>,
     /// What the incident had cost when it was explained last.
@@ -88,6 +92,8 @@ const MAX_RECENT: usize = 240;
 /// Of less than this share of the time since the onset nothing is said, unless it is long by itself.
 const MIN_COVERAGE: f64 = 0.5;
 const LONG_SECONDS: f64 = 10.0;
+/// Trouble whose onset is later by more than this is another one than that which was explained.
+const ANEW: Duration = Duration::from_secs(10);
 /// The most things that are told apart. Further ones of a kind are taken together.
 const MAX_KEYS: usize = 256;
 /// The most series whose stand is remembered.
@@ -162,56 +168,82 @@ impl Evidence {
         }
         meter::hold(&self.keys, &mut amounts);
         reading.amounts = amounts.into_iter().collect();
-        match &mut self.during {
-            Some(during) => during.add(&reading),
-            None => {
-                match self.recent.back_mut() {
-                    Some(last) if last.seconds + reading.seconds <= PIECE_SECONDS => last.add(reading),
-                    _ => self.recent.push_back(reading),
-                }
-                while let Some(oldest) = self.recent.front()
-                    && (self.recent.len() > MAX_RECENT
-                        || oldest.at.is_none_or(|then| at.duration_since(then).is_ok_and(|age| age > GUARD)))
-                {
-                    self.usual.learn(oldest);
-                    self.recent.pop_front();
-                }
-            }
+        if let Some(during) = &mut self.during {
+            during.add(&reading);
         }
+        match self.recent.back_mut() {
+            Some(last) if last.seconds + reading.seconds <= PIECE_SECONDS => last.add(reading),
+            _ => self.recent.push_back(reading),
+        }
+        let is_due = |oldest: &Reading| {
+            oldest.at.is_none_or(|then| at.duration_since(then).is_ok_and(|age| age > GUARD))
+        };
+        while self.recent.front().is_some_and(|oldest| self.recent.len() > MAX_RECENT || is_due(oldest)) {
+            self.learn_oldest();
+        }
+    }
+
+    /// Makes the oldest interval part of the usual, unless it is of the open incident.
+    fn learn_oldest(&mut self) {
+        let Some(oldest) = self.recent.pop_front() else { return };
+        if self.held_since.is_none_or(|since| oldest.at.is_some_and(|at| at <= since)) {
+            self.learnt_until = oldest.at.or(self.learnt_until);
+            self.usual.learn(&oldest);
+        }
+    }
+
+    /// The target has an open incident that began then. Until it is over, nothing that came in since is learnt.
+    pub(crate) fn hold(&mut self, began: SystemTime) {
+        self.held_since = Some(self.held_since.map_or(began, |since| since.min(began)));
     }
 
     /// The target has no open incident.
     pub(crate) fn calm(&mut self) {
-        if self.during.take().is_some() {
-            self.cost = 0.0;
+        self.cost = 0.0;
+        self.during = None;
+        if self.held_since.take().is_some() {
             // What came in during the incident is no normal.
             self.recent.clear();
         }
     }
 
+    /// Sums up what came in since an onset.
+    fn gather(&mut self, onset: SystemTime) -> Sums {
+        while self.recent.front().is_some_and(|oldest| {
+            oldest.at.is_some_and(|at| at <= onset && self.held_since.is_some_and(|since| at <= since))
+        }) {
+            self.learn_oldest();
+        }
+        // What was noticed later than it is held back has become part of the usual, and cannot be told from it.
+        let is_too_late = self.learnt_until.is_some_and(|until| until > onset);
+        let mut during = Sums { since: Some(onset), is_too_late, ..Sums::default() };
+        let later = |reading: &&Reading| reading.at.is_none_or(|at| at > onset);
+        self.recent.iter().filter(later).for_each(|reading| during.add(reading));
+        during
+    }
+
     /// What speaks for which cause, the likeliest first. Nothing if too little is known of what is usual, or if the incident
     /// costs no more than before: then what was said before still holds.
     pub(crate) fn explain(&mut self, trouble: &Trouble) -> Option<Vec<Cause>> {
+        self.hold(trouble.onset);
         let since_onset = self.seen_at.and_then(|now| now.duration_since(trouble.onset).ok()).unwrap_or_default();
-        let during = self.during.get_or_insert_with(|| {
-            // What is noticed later than this has become part of the usual, and cannot be told from it.
-            let mut during = Sums { is_too_late: since_onset > GUARD, ..Sums::default() };
-            for reading in self.recent.drain(..) {
-                if reading.at.is_some_and(|at| at <= trouble.onset) {
-                    self.usual.learn(&reading);
-                } else {
-                    during.add(&reading);
-                }
-            }
-            during
-        });
+        let cost = trouble.added_seconds + trouble.failed;
+        let later = |since: SystemTime| trouble.onset.duration_since(since).is_ok_and(|later| later > ANEW);
+        if self.during.as_ref().and_then(|during| during.since).is_some_and(later) {
+            // What went before has recovered. What is left may have been explained with it, until it costs more.
+            self.during = None;
+            self.cost = cost;
+        }
+        if self.during.is_none() {
+            self.during = Some(self.gather(trouble.onset));
+        }
+        let during = self.during.as_ref()?;
         // The cost is counted from the onset on, and may have been seen in part: after a restart, or of what began slowly.
         let coverage = (during.seconds / since_onset.as_secs_f64().max(during.seconds)).clamp(0.0, 1.0);
         if during.is_too_late || (coverage < MIN_COVERAGE && during.seconds < LONG_SECONDS) {
             return None;
         }
         // While it costs no more, it recovers, and what is measured then would only thin what was measured before.
-        let cost = trouble.added_seconds + trouble.failed;
         if !self.usual.is_known() || during.requests <= 0.0 || cost <= self.cost {
             return None;
         }

@@ -118,6 +118,9 @@ pub(super) struct Affected {
     pub(super) ended: Option<End>,
     #[serde(with = "time")]
     pub(super) started_at: SystemTime,
+    /// When the current or last flare began; absent in older files.
+    #[serde(with = "time::maybe", default)]
+    pub(super) flared_at: Option<SystemTime>,
     pub(super) score: f64,
     pub(super) before: Level,
     pub(super) during: Level,
@@ -191,12 +194,14 @@ impl Incident {
                 if route.ended.is_some() {
                     // It flares up again.
                     route.earlier = route.total();
+                    route.flared_at = Some(started_at);
                     route.tell(before, during, words, latest);
                 } else if latest.affected > route.latest.affected {
                     // What comes after the last affected request is recovery, and would only thin the figures.
                     route.tell(before, during, words, latest);
+                    // The onset becomes clearer with time.
+                    route.flared_at = Some(started_at);
                     if route.earlier.requests == 0 {
-                        // The onset becomes clearer with time.
                         route.started_at = started_at;
                     }
                 }
@@ -208,6 +213,7 @@ impl Incident {
                 signal: finding.signal,
                 ended: None,
                 started_at,
+                flared_at: Some(started_at),
                 score: finding.verdict.score,
                 before,
                 during,
@@ -239,12 +245,12 @@ impl Incident {
         }
     }
 
-    /// What the routes that are anomalous now, or were, amount to; nothing once all have recovered.
+    /// What the routes that are anomalous now amount to since they became so; nothing once all have recovered.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
-        self.routes.iter().find(|route| route.ended.is_none())?;
-        let of = |signal| self.routes.iter().filter(move |route| route.signal == signal).map(|route| route.latest);
+        let anomalous = || self.routes.iter().filter(|route| route.ended.is_none());
+        let of = |signal| anomalous().filter(move |route| route.signal == signal).map(|route| route.latest);
         Some(Trouble {
-            onset: self.started_at,
+            onset: anomalous().map(|route| route.flared_at.unwrap_or(route.started_at)).min()?,
             added_seconds: of(Signal::Latency).map(|toll| toll.seconds).sum(),
             failed: of(Signal::Errors).map(|toll| toll.affected as f64).sum(),
         })

@@ -286,6 +286,28 @@ fn only_ids_are_ids() {
 }
 
 #[test]
+fn trouble_is_what_routes_suffer_now_and_since_they_do() {
+    let mut story = Story::new();
+    let latency = Signal::Latency;
+    let trouble = |story: &Story| story.incidents.open(TARGET).and_then(Incident::trouble).unwrap();
+    story.step(&[("/a", latency, slow(10, 4, 20.0))]);
+    let cause = Cause { cause: CauseKind::Cpu, strength: 0.8, subject: None, evidence: String::new() };
+    story.incidents.explain(TARGET, vec![cause]);
+    story.step(&[("/a", latency, CALM)]);
+    story.now += Duration::from_secs(60);
+    assert_eq!(story.step(&[("/a", latency, slow(5, 2, 0.5))]), Some(Change::Reopened));
+    let again = Trouble { onset: story.now - Duration::from_secs(4), added_seconds: 0.5, failed: 0.0 };
+    assert_eq!(trouble(&story), again, "of the first time nothing");
+    assert_eq!(story.json()["incidents"][0]["causes"], serde_json::json!([]), "it may be for another reason");
+    assert_eq!(story.json()["incidents"][0]["started_at"], "2023-11-14T22:13:17.000Z");
+
+    story.now += Duration::from_secs(60);
+    story.step(&[("/a", latency, CALM), ("/b", Signal::Errors, failing(9, 5))]);
+    let other = Trouble { onset: story.now - Duration::from_secs(2), added_seconds: 0.0, failed: 5.0 };
+    assert_eq!(trouble(&story), other, "of the one that recovered nothing");
+}
+
+#[test]
 fn causes_are_told_in_the_view_and_the_likeliest_in_the_summary() {
     let mut story = Story::new();
     story.step(&[("/search", Signal::Latency, slow(100, 30, 12.0))]);

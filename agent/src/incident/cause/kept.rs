@@ -18,16 +18,20 @@ const MAX_PIECES: usize = 2 * (GUARD.as_secs() / 10) as usize;
 /// Beside the keys that are told apart, one for the rest of each kind.
 const MOST_KEYS: usize = MAX_KEYS + 32;
 
-/// What is kept of the evidence. What an open incident had brought so far is not: what was said of it is with the incident.
+/// What is kept of the evidence. What an open incident had brought so far is summed up anew, as far as it is recent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct KeptEvidence {
     keys: Vec<Key>,
     usual: Usual,
-    /// Calm intervals that are no part of the usual yet.
+    /// Intervals that are no part of the usual yet.
     recent: Vec<Reading>,
     cost: f64,
     #[serde(with = "time::maybe", default)]
     restarted_at: Option<SystemTime>,
+    #[serde(with = "time::maybe", default)]
+    learnt_until: Option<SystemTime>,
+    #[serde(with = "time::maybe", default)]
+    held_since: Option<SystemTime>,
 }
 
 impl Evidence {
@@ -46,6 +50,8 @@ impl Evidence {
             recent,
             cost: self.cost,
             restarted_at: self.restarted_at,
+            learnt_until: self.learnt_until,
+            held_since: self.held_since,
         };
         kept.is_sound().then_some(kept)
     }
@@ -63,6 +69,8 @@ impl Evidence {
             recent: VecDeque::from(kept.recent),
             cost: kept.cost,
             restarted_at: kept.restarted_at,
+            learnt_until: kept.learnt_until,
+            held_since: kept.held_since,
             ..Self::default()
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Reading {
 /// What is summed up since an incident's onset.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
+    /// The onset that it is summed up from.
+    pub(super) since: Option<SystemTime>,
     pub(super) is_too_late: bool,
     pub(super) seconds: f64,
     pub(super) requests: f64,

@@ -1,3 +1,4 @@
+mod flares;
 mod service;
 
 use std::fmt::Write as _;
@@ -17,7 +18,7 @@ impl Service {
         service.serve(61, CALM);
         let onset = service.now();
         service.serve(10, doing);
-        service.evidence.explain(&Trouble { onset, added_seconds, failed }).unwrap()
+        service.explain(&Trouble { onset, added_seconds, failed }).unwrap()
     }
 
     fn first(doing: Second, added_seconds: f64) -> (CauseKind, Option<String>) {
@@ -35,7 +36,7 @@ fn statements_that_were_off_the_page_count_from_where_they_stood() {
     service.serve(1, CALM);
     service.away = "";
     service.serve(9, Second { cpu: 0.9, ..CALM });
-    let causes = service.evidence.explain(&Trouble { onset, added_seconds: 8.0, failed: 0.0 }).unwrap();
+    let causes = service.explain(&Trouble { onset, added_seconds: 8.0, failed: 0.0 }).unwrap();
     assert_eq!(causes.iter().map(|cause| cause.cause).collect::<Vec<_>>(), [CauseKind::Cpu], "{causes:?}");
 }
 
@@ -49,7 +50,7 @@ fn a_sum_that_is_no_number_is_not_kept() {
     service.serve(60, CALM);
     let onset = service.now();
     service.serve(10, Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM });
-    let causes = service.evidence.explain(&Trouble { onset, added_seconds: 10.0, failed: 0.0 }).unwrap();
+    let causes = service.explain(&Trouble { onset, added_seconds: 10.0, failed: 0.0 }).unwrap();
     assert_eq!(causes.first().map(|cause| cause.cause), Some(CauseKind::SlowQuery), "{causes:?}");
 }
 
@@ -133,7 +134,7 @@ fn the_order_of_the_page_makes_no_difference() {
         service.serve(60, CALM);
         let onset = service.now();
         service.serve(10, Second { statement_seconds: 0.6, use_seconds: 0.7, cpu: 0.7, call_seconds: 0.7, ..CALM });
-        let causes = service.evidence.explain(&Trouble { onset, added_seconds: 15.0, failed: 0.0 }).unwrap();
+        let causes = service.explain(&Trouble { onset, added_seconds: 15.0, failed: 0.0 }).unwrap();
         causes.into_iter().map(|cause| (cause.cause, cause.subject, (cause.strength * 1e6).round())).collect::<Vec<_>>()
     };
     let told = causes(false);
@@ -153,7 +154,7 @@ fn another_agent_goes_on_from_what_was_kept() {
     service.serve(1, CALM);
     let onset = service.now();
     service.serve(10, Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM });
-    let causes = service.evidence.explain(&Trouble { onset, added_seconds: 10.0, failed: 0.0 }).unwrap();
+    let causes = service.explain(&Trouble { onset, added_seconds: 10.0, failed: 0.0 }).unwrap();
     assert_eq!(causes[0].cause, CauseKind::SlowQuery, "{causes:?}");
 
     // Figures that JSON cannot hold are not kept, and damaged ones not taken up.
@@ -191,7 +192,7 @@ fn nothing_is_said_before_something_is_usual_and_what_was_wrong_does_not_become_
     let mut service = Service::new();
     service.serve(10, CALM);
     let trouble = Trouble { onset: service.now(), added_seconds: 10.0, failed: 0.0 };
-    assert_eq!(service.evidence.explain(&trouble), None);
+    assert_eq!(service.explain(&trouble), None);
 
     let mut service = Service::new();
     service.serve(60, CALM);
@@ -199,7 +200,7 @@ fn nothing_is_said_before_something_is_usual_and_what_was_wrong_does_not_become_
     for _ in 0..5 {
         let onset = service.now();
         service.serve(60, slow);
-        let causes = service.evidence.explain(&Trouble { onset, added_seconds: 60.0, failed: 0.0 }).unwrap();
+        let causes = service.explain(&Trouble { onset, added_seconds: 60.0, failed: 0.0 }).unwrap();
         assert_eq!(causes[0].cause, CauseKind::SlowQuery, "{causes:?}");
         service.evidence.calm();
     }
@@ -211,9 +212,9 @@ fn the_calm_at_the_end_does_not_thin_what_was_seen() {
     service.serve(60, CALM);
     let trouble = Trouble { onset: service.now(), added_seconds: 10.0, failed: 0.0 };
     service.serve(10, Second { cpu: 1.1, ..CALM });
-    assert_eq!(service.evidence.explain(&trouble).unwrap()[0].cause, CauseKind::Cpu);
+    assert_eq!(service.explain(&trouble).unwrap()[0].cause, CauseKind::Cpu);
     service.serve(100, CALM);
-    assert_eq!(service.evidence.explain(&trouble), None);
+    assert_eq!(service.explain(&trouble), None);
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn what_is_noticed_late_is_held_against_what_was_seen_of_it() {
         let onset = service.now();
         service.serve(late, slow);
         let trouble = Trouble { onset, added_seconds: f64::from(late), failed: 0.0 };
-        service.evidence.explain(&trouble).map(|causes| causes.first().map(|cause| cause.cause))
+        service.explain(&trouble).map(|causes| causes.first().map(|cause| cause.cause))
     };
     assert_eq!(first(500), Some(Some(CauseKind::SlowQuery)));
     // By then it is half usual.
@@ -237,7 +238,7 @@ fn what_is_noticed_late_is_held_against_what_was_seen_of_it() {
     service.serve(100, CALM);
     service.evidence.during = Some(Sums::default());
     service.serve(5, slow);
-    assert_eq!(service.evidence.explain(&Trouble { onset, added_seconds: 100.0, failed: 0.0 }), None);
+    assert_eq!(service.explain(&Trouble { onset, added_seconds: 100.0, failed: 0.0 }), None);
 }
 
 #[test]
@@ -282,7 +283,7 @@ proptest! {
             ));
         }
         let onset = UNIX_EPOCH + Duration::from_secs(1_800_000_030);
-        for cause in service.evidence.explain(&Trouble { onset, added_seconds, failed }).unwrap_or_default() {
+        for cause in service.explain(&Trouble { onset, added_seconds, failed }).unwrap_or_default() {
             prop_assert!((0.0..=1.0).contains(&cause.strength), "{:?}", cause);
         }
     }

@@ -121,6 +121,10 @@ impl Service {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000 + self.second)
     }
 
+    pub(super) fn explain(&mut self, trouble: &Trouble) -> Option<Vec<Cause>> {
+        self.evidence.explain(trouble)
+    }
+
     pub(super) fn scrape(&mut self, text: String) {
         self.second += 1;
         let started = self.began + Duration::from_secs(self.second);
