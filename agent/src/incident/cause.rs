@@ -111,8 +111,7 @@ impl Evidence {
 
     /// Takes in the page that was just read.
     pub(crate) fn observe(&mut self, series: &SeriesTable, routes: &Routes, at: SystemTime) {
-        let is_first = self.last.is_empty();
-        self.seen_at = Some(at);
+        let is_first = self.seen_at.replace(at).is_none();
         // Without a start time on the page, falling counters tell a restart.
         let fell = || routes.iter().any(|(_, route)| route.last().is_some_and(|interval| interval.reset));
         let restarted = series.restarted() || (series.interval().is_some() && fell());

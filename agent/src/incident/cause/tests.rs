@@ -105,6 +105,43 @@ fn calls_retries_the_runtime_and_the_machine_are_named() {
 }
 
 #[test]
+fn a_page_that_measures_nothing_of_the_work_tells_of_traffic_and_failures() {
+    let mut service = Service::new();
+    let mut requests = 0;
+    let mut serve = |service: &mut Service, seconds: u32, each: u32| {
+        for _ in 0..seconds {
+            requests += each;
+            let name = "http_server_request_duration_seconds";
+            let labels = "http_request_method=\"GET\",http_route=\"/\"";
+            service.scrape(format!(
+                "# TYPE {name} histogram\n{name}_bucket{{{labels},le=\"+Inf\"}} {requests}\n\
+                 {name}_sum{{{labels}}} {requests}\n{name}_count{{{labels}}} {requests}\n"
+            ));
+        }
+    };
+    serve(&mut service, 61, 10);
+    let onset = service.now();
+    serve(&mut service, 10, 40);
+    let mut first = |added_seconds, failed| {
+        service.evidence.cost = 0.0;
+        service.explain(&Trouble { onset, added_seconds, failed }).unwrap().remove(0).cause
+    };
+    assert_eq!(first(5.0, 0.0), CauseKind::Traffic);
+    assert_eq!(first(0.0, 300.0), CauseKind::Errors);
+}
+
+#[test]
+fn a_service_that_does_not_tell_its_cpu_time_is_no_neighbour_of_its_own() {
+    let mut service = Service::new();
+    service.away = "process_cpu_seconds";
+    service.serve(61, CALM);
+    let onset = service.now();
+    service.serve(10, Second { cpu: 1.8, ..machine(Machine { crowded: 0.95, ..CALM.machine }) });
+    let causes = service.explain(&Trouble { onset, added_seconds: 0.6, failed: 0.0 }).unwrap();
+    assert!(causes.iter().all(|cause| cause.cause != CauseKind::CpuContention), "{causes:?}");
+}
+
+#[test]
 fn evidence_has_the_numbers_that_make_it_clear() {
     let first = |doing, added| Service::causes(doing, added, 0.0).remove(0);
     let pool = first(Second { wait_seconds: 2.0, use_seconds: 3.0, ..CALM }, 50.0);

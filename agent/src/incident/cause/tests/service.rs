@@ -166,6 +166,9 @@ impl Service {
             histogram("http_client_request_duration_seconds", stock, calls, call_seconds);
             histogram("tokio_runtime_scheduling_delay_seconds", "tokio_runtime_name=\"main\"", requests, delay);
             let mut counter = |name: &str, labels: &str, value: f64| {
+                if name == self.away {
+                    return;
+                }
                 families.push(format!("# TYPE {name} counter\n{name}_total{{{labels}}} {value}\n"));
             };
             counter("process_cpu_seconds", "", cpu);
