@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use outrigger_detect::quantile;
 
 pub(crate) use kept::Kept;
-pub(crate) use key::{DependencyKey, Key, RouteKey};
+pub(crate) use key::{CANCELLED, DependencyKey, Key, RouteKey};
 
 use crate::series::{Data, Histogram, Point, SeriesTable};
 

@@ -114,4 +114,4 @@ pub(super) fn is_failure(point: &Point) -> bool {
 }
 
 /// The error of a request that its client gave up.
-const CANCELLED: &str = "cancelled";
+pub(crate) const CANCELLED: &str = "cancelled";

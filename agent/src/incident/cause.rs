@@ -264,7 +264,7 @@ impl Evidence {
         let symptoms = Symptoms {
             added_seconds,
             failed: trouble.failed * coverage,
-            traffic: during.requests / during.seconds / self.usual.rate(),
+            traffic: self.usual.traffic(during),
             retried: keys
                 .iter()
                 .filter(|(_, key)| key.measure == Measure::Retries)
@@ -289,7 +289,7 @@ impl Evidence {
                 cause: kind,
                 strength: attribution.strength,
                 subject: told.as_ref().map(|told| told.key.name.to_string()).filter(|name| !name.is_empty()),
-                evidence: words::evidence(kind, told.as_ref(), &symptoms, &facts),
+                evidence: words::evidence(kind, attribution, told.as_ref(), &symptoms, &facts),
             }
         };
         Some(attribute(&symptoms).iter().take(MAX_CAUSES).map(cause).collect())

@@ -6,6 +6,7 @@ use outrigger_detect::PartKind;
 use outrigger_semconv::{cache, db, db_findings, http, label, process, resilience, runtime, task};
 use serde::{Deserialize, Serialize};
 
+use crate::derive::CANCELLED;
 use crate::series::{Data, Point, SeriesTable};
 
 /// What a figure is of.
@@ -209,7 +210,8 @@ fn timed(kind: PartKind, point: &Point, name: &[&str], each: &mut impl FnMut(u64
 fn histogram(point: &Point) -> Option<Totals> {
     let Data::Histogram(histogram) = &point.data else { return None };
     let calls = histogram.counts().map(|count| count as f64).sum();
-    let has_error = point.label(label::ERROR_TYPE).is_some_and(|error| !error.is_empty());
+    // What its caller gave up has not failed.
+    let has_error = point.label(label::ERROR_TYPE).is_some_and(|error| !error.is_empty() && error != CANCELLED);
     Some(Totals(Amount { calls, seconds: histogram.sum, failed: if has_error { calls } else { 0.0 } }))
 }
 

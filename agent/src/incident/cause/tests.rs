@@ -214,6 +214,46 @@ fn failures_are_the_pools_when_it_gives_none() {
 }
 
 #[test]
+fn statements_that_were_given_up_have_not_failed() {
+    let first = |error: &str| {
+        let mut service = Service::new();
+        let page = |service: &mut Service, given_up: u32| {
+            let mut text = String::new();
+            let statement = format!("db_operation_name=\"SELECT\",error_type=\"{error}\"");
+            for (name, labels, count) in [
+                ("http_server_request_duration_seconds", "http_request_method=\"GET\",http_route=\"/\"", service.second),
+                ("db_client_operation_duration_seconds", &*statement, given_up.into()),
+            ] {
+                writeln!(text, "# TYPE {name} histogram\n{name}_bucket{{{labels},le=\"+Inf\"}} {count}").unwrap();
+                writeln!(text, "{name}_sum{{{labels}}} 0\n{name}_count{{{labels}}} {count}").unwrap();
+            }
+            service.scrape(text);
+        };
+        (0..61).for_each(|_| page(&mut service, 0));
+        let onset = service.now();
+        (1..=10).for_each(|second| page(&mut service, 3 * second));
+        service.explain(&Trouble { onset, added_seconds: 0.0, failed: 30.0 }).unwrap().remove(0).cause
+    };
+    assert_eq!(first("timeout"), CauseKind::Dependency);
+    assert_eq!(first("cancelled"), CauseKind::Errors);
+}
+
+#[test]
+fn a_few_requests_more_are_no_surge_and_calls_that_are_missing_save_what_they_took() {
+    let mut usual = Usual::default();
+    let amounts = vec![(0, Amount { calls: 1.0, seconds: 0.1, failed: 0.0 })];
+    let reading = Reading { seconds: 5.0, requests: 1.0, amounts, ..Reading::default() };
+    (0..50).for_each(|_| usual.learn(&reading));
+    let traffic = |requests| usual.traffic(&Sums { seconds: 6.0, requests, ..Sums::default() });
+    assert!(traffic(3.0) <= 1.0 && traffic(12.0) > 9.0, "{} {}", traffic(3.0), traffic(12.0));
+
+    let key = Key { measure: Measure::Part(PartKind::Database), name: "SELECT".into() };
+    let during = Sums { seconds: 10.0, requests: 20.0, ..Sums::default() };
+    let part = usual.part(&key, 0, &during, 0.1).unwrap();
+    assert!((part.by_calls + 2.0).abs() < 1e-9 && part.by_duration.abs() < 1e-9, "{part:?}");
+}
+
+#[test]
 fn a_cause_speaks_for_itself() {
     let causes = Service::causes(Second { statement_seconds: 1.04, use_seconds: 1.05, ..CALM }, 10.0, 0.0);
     let sentence = causes[0].sentence();

@@ -98,6 +98,13 @@ impl Usual {
         self.spent / self.requests
     }
 
+    /// Requests per second, in units of the usual; at most 1 where they are few enough more to be chance.
+    pub(super) fn traffic(&self, during: &Sums) -> f64 {
+        let expected = self.rate() * during.seconds;
+        let ratio = during.requests / expected;
+        if during.requests > expected + 3.0 * expected.sqrt() { ratio } else { ratio.min(1.0) }
+    }
+
     fn of(&self, id: usize) -> OfKey {
         self.of.get(id).copied().unwrap_or_default()
     }
@@ -162,6 +169,7 @@ impl Usual {
                 // Without the additional calls none of their time would be spent, however slow they are for being many.
                 // But a few additional statements that are slow are no flood of them.
                 let each = match kind {
+                    _ if contrast.calls.1 < contrast.calls.0 => contrast.seconds.0,
                     PartKind::Database => contrast.seconds.1.min(statement.max(contrast.seconds.0)),
                     _ => contrast.seconds.1,
                 };

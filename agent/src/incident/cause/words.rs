@@ -1,6 +1,6 @@
 //! Causes in words.
 
-use outrigger_detect::{CauseKind, Part, Symptoms};
+use outrigger_detect::{Attribution, CauseKind, Part, Symptoms};
 
 use super::Cause;
 use super::facts::{Facts, Need};
@@ -18,14 +18,19 @@ pub(super) struct Told<'a> {
 }
 
 /// What speaks for a cause.
-pub(super) fn evidence(kind: CauseKind, told: Option<&Told<'_>>, symptoms: &Symptoms, facts: &Facts<'_>) -> String {
-    let is_of_failures = symptoms.added_seconds <= symptoms.failed;
+pub(super) fn evidence(
+    kind: CauseKind,
+    attribution: &Attribution,
+    told: Option<&Told<'_>>,
+    symptoms: &Symptoms,
+    facts: &Facts<'_>,
+) -> String {
     match (kind, told) {
         (CauseKind::Traffic, _) => format!("{:.1} times the usual requests per second", symptoms.traffic),
         (CauseKind::Deploy, _) => "the service was started anew shortly before".to_owned(),
         (CauseKind::Errors, _) => "requests fail, and nothing measured that they call fails more than usual".to_owned(),
         (_, None) => "requests wait, and nothing that is measured accounts for it".to_owned(),
-        (_, Some(told)) if is_of_failures => {
+        (_, Some(told)) if attribution.of_failures => {
             format!("{:.0} failures more than usual, for {:.0} failed requests", told.part.failed, symptoms.failed)
         }
         (CauseKind::Dependency, Some(told)) if told.part.by_calls + told.part.by_duration <= 0.0 => format!(

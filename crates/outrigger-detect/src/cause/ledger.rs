@@ -42,7 +42,8 @@ impl PartKind {
 pub struct Part {
     /// What it is.
     pub kind: PartKind,
-    /// Seconds added because there were more calls for each request: the additional calls, as long as calls take now.
+    /// Seconds added because there were more calls for each request: the additional calls, as long as calls take now. Of
+    /// fewer calls the negative of what those that are missing used to take.
     pub by_calls: f64,
     /// Seconds added because each call took longer: as many calls as usual, each longer than usual.
     pub by_duration: f64,
@@ -72,7 +73,8 @@ pub struct Symptoms {
     pub added_seconds: f64,
     /// Requests that failed in excess of the usual. 0 if they do not fail.
     pub failed: f64,
-    /// Requests per second during the incident, in units of the usual. Not a number if unknown.
+    /// Requests per second during the incident, in units of the usual; 1 if they are few enough more to be chance. Not a
+    /// number if unknown.
     pub traffic: f64,
     /// Calls that were made again beyond the usual. 0 if none, or if that is not counted.
     pub retried: f64,
@@ -132,6 +134,8 @@ pub struct Attribution {
     pub strength: f64,
     /// The part that tells, as an index into [`Symptoms::parts`]; nothing if it was found by ruling others out.
     pub part: Option<usize>,
+    /// It accounts for failures, not for added time.
+    pub of_failures: bool,
 }
 
 /// A part is believed from this many of its usual swings.
@@ -148,10 +152,16 @@ const BY_COINCIDENCE: f64 = 0.45;
 const BY_MACHINE: f64 = 0.55;
 /// As many times the usual traffic is a surge.
 const SURGE: f64 = 1.5;
+/// Requests that lost so many seconds each before they failed were slow until somebody gave up.
+const GIVEN_UP: f64 = 0.05;
 
 impl Symptoms {
     fn by_elimination(&self) -> f64 {
         if self.restarted { BY_ELIMINATION_AFTER_RESTART } else { BY_ELIMINATION }
+    }
+
+    fn surges(&self) -> bool {
+        self.traffic.is_finite() && self.traffic >= SURGE
     }
 }
 
@@ -165,19 +175,40 @@ impl Symptoms {
 #[must_use]
 pub fn attribute(symptoms: &Symptoms) -> Vec<Attribution> {
     let mut causes = if symptoms.added_seconds > 0.0 { slowness(symptoms) } else { Vec::new() };
-    if symptoms.failed > 0.0 && symptoms.added_seconds.max(0.0) <= symptoms.failed {
-        causes = failures(symptoms);
+    let added = symptoms.added_seconds.max(0.0);
+    if symptoms.failed > 0.0 && added <= symptoms.failed {
+        let failures = failures(symptoms);
+        if added >= GIVEN_UP * symptoms.failed && causes.iter().any(is_of_the_service) {
+            // They fail because they are slow. What fails below is said beside that.
+            let left = 1.0 - causes.iter().map(|cause| cause.strength).sum::<f64>();
+            let beside = |cause: &Attribution| cause.part.is_some() && causes.iter().all(|slow| slow.kind != cause.kind);
+            let beside: Vec<_> = failures.into_iter().filter(beside).collect();
+            causes.extend(beside.into_iter().map(|cause| Attribution { strength: cause.strength * left.max(0.0), ..cause }));
+        } else {
+            causes = failures;
+        }
     }
+    let coincidence = |kind, strength| Attribution { kind, strength, part: None, of_failures: false };
     if symptoms.restarted {
-        causes.push(Attribution { kind: CauseKind::Deploy, strength: BY_COINCIDENCE, part: None });
-    }
-    // More requests slow a service down by exhausting something, which is then named as well.
-    if symptoms.traffic.is_finite() && symptoms.traffic >= SURGE {
-        let strength = (1.0 - 1.0 / symptoms.traffic).clamp(0.0, 1.0);
-        causes.push(Attribution { kind: CauseKind::Traffic, strength, part: None });
+        causes.push(coincidence(CauseKind::Deploy, BY_COINCIDENCE));
     }
     causes.sort_by(|one, other| other.strength.total_cmp(&one.strength));
+    if symptoms.surges() {
+        // More requests slow a service down by exhausting something, which is then named as well. And who gets no answer asks
+        // again, so they stand behind whatever is measured.
+        let strength = (1.0 - 1.0 / symptoms.traffic).clamp(0.0, BY_COINCIDENCE);
+        let stands_before = |cause: &Attribution| cause.part.is_some() || cause.strength > strength;
+        let place = causes.iter().rposition(stands_before).map_or(0, |last| last + 1);
+        causes.insert(place, coincidence(CauseKind::Traffic, strength));
+    }
     causes
+}
+
+/// Whether the service's own figures tell a cause.
+fn is_of_the_service(cause: &Attribution) -> bool {
+    let is_pressure =
+        matches!(cause.kind, CauseKind::CpuContention | CauseKind::MemoryPressure | CauseKind::DiskPressure);
+    cause.part.is_some() && !is_pressure
 }
 
 /// A claim on the added time: what it is, how much, and the part that tells.
@@ -188,9 +219,14 @@ fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     let believed = |kind: PartKind| {
         parts.iter().enumerate().filter(move |(_, part)| part.kind == kind && part.deviation >= MIN_DEVIATION)
     };
-    let calls = |kind| believed(kind).map(|(_, part)| part.by_calls.max(0.0)).sum::<f64>();
-    let duration = |kind| believed(kind).map(|(_, part)| part.by_duration.max(0.0)).sum::<f64>();
-    let whole = |kind| believed(kind).map(|(_, part)| (part.by_calls + part.by_duration).max(0.0)).sum::<f64>();
+    let sum = |kind: PartKind, size: fn(&Part) -> f64| {
+        // What one of a kind has more and another one less has only moved, as under a new name.
+        let net: f64 = parts.iter().filter(|part| part.kind == kind).map(size).sum();
+        believed(kind).map(|(_, part)| size(part).max(0.0)).sum::<f64>().min(net.max(0.0))
+    };
+    let calls = |kind| sum(kind, |part| part.by_calls);
+    let duration = |kind| sum(kind, |part| part.by_duration);
+    let whole = |kind| sum(kind, |part| part.by_calls + part.by_duration);
     let teller = |kind| {
         let size = |part: &Part| part.by_calls + part.by_duration;
         believed(kind).max_by(|(_, one), (_, other)| size(one).total_cmp(&size(other))).map(|(index, _)| index)
@@ -276,13 +312,15 @@ fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
         let waiting = (1.0 - accounted / added).clamp(0.0, 1.0);
         // Many things that each account for a bit leave it unknown.
         if waiting >= 0.5 {
-            let strength = symptoms.by_elimination() * waiting;
+            // What a surge exhausts is waited for as well.
+            let most = if symptoms.surges() { BY_ELIMINATION_AFTER_RESTART } else { symptoms.by_elimination() };
+            let strength = most * waiting;
             // A dependency whose calls fail, or are made again, is the likeliest one to be waited for.
             let failing = |(_, part): &(usize, &Part)| part.kind == PartKind::Downstream && part.failed > 0.0;
             let failing = parts.iter().enumerate().filter(failing);
             let part =
                 failing.max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
-            causes.push(Attribution { kind: CauseKind::Dependency, strength, part });
+            causes.push(Attribution { kind: CauseKind::Dependency, strength, part, of_failures: false });
         }
     }
     causes
@@ -307,8 +345,14 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
     );
     if causes.is_empty() {
         // Calls that are not measured are part of the code here: their failures surface in it.
-        causes.push(Attribution { kind: CauseKind::Errors, strength: symptoms.by_elimination(), part: None });
+        causes.push(Attribution {
+            kind: CauseKind::Errors,
+            strength: symptoms.by_elimination(),
+            part: None,
+            of_failures: false,
+        });
     }
+    causes.iter_mut().for_each(|cause| cause.of_failures = true);
     causes
 }
 
@@ -319,7 +363,7 @@ fn named(claims: &[Claim], whole: f64) -> Vec<Attribution> {
     let shares = claims.iter().map(|(kind, claim, part)| (*kind, claim / whole, *part));
     shares
         .filter(|(_, share, _)| *share >= MIN_SHARE)
-        .map(|(kind, share, part)| Attribution { kind, strength: share.clamp(0.0, 1.0), part })
+        .map(|(kind, share, part)| Attribution { kind, strength: share.clamp(0.0, 1.0), part, of_failures: false })
         .collect()
 }
 

@@ -77,6 +77,47 @@ fn a_surge_and_a_restart_are_said_beside_the_rest() {
 }
 
 #[test]
+fn traffic_stands_behind_what_is_measured_and_before_what_is_ruled_out() {
+    use PartKind::{Cpu, Database};
+    let kinds = |added_seconds, failed, parts: &[Part]| {
+        let symptoms =
+            Symptoms { added_seconds, failed, traffic: 8.0, parts: parts.to_vec(), ..Symptoms::default() };
+        let causes = attribute(&symptoms);
+        let traffic = causes.iter().find(|cause| cause.kind == CauseKind::Traffic).unwrap();
+        assert!(traffic.strength <= BY_COINCIDENCE, "{causes:?}");
+        causes.iter().map(|cause| cause.kind).collect::<Vec<_>>()
+    };
+    let half = [part(Database, 4.0, 0.0), part(Cpu, 0.1, 0.0)];
+    assert_eq!(kinds(10.0, 0.0, &half), [CauseKind::NPlusOne, CauseKind::Traffic]);
+    assert_eq!(kinds(10.0, 0.0, &[part(Cpu, 0.1, 0.0)]), [CauseKind::Traffic, CauseKind::Dependency]);
+    // Callers try again.
+    assert_eq!(kinds(0.0, 50.0, &[]), [CauseKind::Errors, CauseKind::Traffic]);
+}
+
+#[test]
+fn what_only_moved_from_one_to_another_is_not_added() {
+    use PartKind::{Database, Downstream};
+    let gone = |by_calls| Part { deviation: -10.0, ..part(Database, by_calls, 0.0) };
+    let slow = part(Downstream, 0.0, 6.0);
+    assert_eq!(first(10.0, &[part(Database, 5.0, 3.0), gone(-7.5), slow]), Some(CauseKind::Dependency));
+    assert_eq!(first(10.0, &[part(Database, 8.0, 4.0), gone(-8.0)]), Some(CauseKind::SlowQuery));
+}
+
+#[test]
+fn who_waits_until_a_timeout_is_slow_and_who_fails_at_once_is_not() {
+    let causes = |added_seconds, failed_calls| {
+        let calls = Part { failed: failed_calls, ..part(PartKind::Downstream, 0.0, 0.0) };
+        let parts = vec![part(PartKind::Database, 0.0, 0.8 * added_seconds), calls];
+        let told = attribute(&Symptoms { added_seconds, failed: 100.0, parts, ..Symptoms::default() });
+        told.into_iter().map(|cause| (cause.kind, cause.of_failures)).collect::<Vec<_>>()
+    };
+    assert_eq!(causes(40.0, 0.0), [(CauseKind::SlowQuery, false)]);
+    assert_eq!(causes(40.0, 90.0), [(CauseKind::SlowQuery, false), (CauseKind::Dependency, true)]);
+    assert_eq!(causes(1.0, 0.0), [(CauseKind::Errors, true)]);
+    assert_eq!(causes(1.0, 90.0), [(CauseKind::Dependency, true)]);
+}
+
+#[test]
 fn calls_that_are_made_again_are_told_from_slow_ones() {
     let symptoms = |by_calls, by_duration, retried| Symptoms {
         added_seconds: 10.0,
