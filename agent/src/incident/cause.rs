@@ -18,7 +18,7 @@ mod words;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use outrigger_detect::{CauseKind, PartKind, Symptoms, attribute};
+use outrigger_detect::{CauseKind, Symptoms, attribute};
 use serde::{Deserialize, Serialize};
 
 use crate::collect::strain::Strain;
@@ -251,10 +251,8 @@ impl Evidence {
         // In the order of their names: that in which a page tells them says nothing.
         let mut keys: Vec<_> = self.keys.iter().enumerate().collect();
         keys.sort_by_key(|(_, key)| *key);
-        let is_crowded = machine::is_crowded(&keys, &self.usual, during);
         let parts: Vec<_> = keys
             .iter()
-            .filter(|(_, key)| is_crowded || key.measure != Measure::Part(PartKind::Crowd))
             .filter_map(|(id, key)| Some((*id, *key, self.usual.part(key, *id, during, statement)?)))
             .collect();
         let since_restart = self.restarted_at.and_then(|restart| trouble.onset.duration_since(restart).ok());
@@ -271,6 +269,7 @@ impl Evidence {
                 .map(|(id, _)| self.usual.more_calls(*id, during))
                 .sum(),
             restarted: since_restart.is_some_and(|since| since <= RESTART_WITHIN),
+            crowded_by_others: machine::is_crowded(&keys, &self.usual, during),
             parts: parts.iter().map(|(.., part)| *part).collect(),
         };
         let facts = facts::Facts::new(&keys, &self.usual, during, &self.limits, self.strain.as_ref());
@@ -279,10 +278,10 @@ impl Evidence {
                 let (id, key, part) = parts.get(part)?;
                 Some(words::Told { key, part: *part, contrast: self.usual.contrast(*id, during) })
             });
-            // Who has seen the plan knows more than that it is slow.
+            // Who has seen the plan knows more than that it is slow, if it would be slow anyway.
             let unserved = told.as_ref().is_some_and(|told| facts.lacks_index(&told.key.name));
             let kind = match attribution.kind {
-                CauseKind::SlowQuery if unserved => CauseKind::MissingIndex,
+                CauseKind::SlowQuery if unserved && !attribution.may_suffer => CauseKind::MissingIndex,
                 kind => kind,
             };
             Cause {

@@ -36,7 +36,7 @@ pub(super) fn since(before: &Strain, now: &Strain) -> impl Iterator<Item = (Key,
 pub(super) fn part(kind: PartKind, (usual, now): (f64, f64), swing: f64, spent: f64) -> Part {
     let more = (now - usual).clamp(0.0, 1.0);
     let deviation = 3.0 * more / LEAST_MORE.max(3.0 * swing);
-    Part { kind, by_calls: 0.0, by_duration: more * spent.max(0.0), failed: 0.0, deviation }
+    Part { kind, by_calls: 0.0, by_duration: more * spent.max(0.0), failed: 0.0, deviation, each: (0.0, 0.0) }
 }
 
 /// Processors that other programs of the machine use, before and during.

@@ -183,6 +183,9 @@ impl Usual {
         };
         let pieces = (during.seconds / BLOCK_SECONDS).clamp(1.0, MAX_PIECES);
         let deviation = (by_calls + by_duration) / (swing / pieces.sqrt() * requests).max(1e-9);
-        Some(Part { kind, by_calls, by_duration, failed, deviation }).filter(|part| part.deviation.is_finite())
+        // A statement that is new is held against the usual one.
+        let before = if contrast.calls.0 > 0.0 { contrast.seconds.0 } else { statement };
+        let each = (before, contrast.seconds.1);
+        Some(Part { kind, by_calls, by_duration, failed, deviation, each }).filter(|part| part.deviation.is_finite())
     }
 }

@@ -38,6 +38,10 @@ pub(super) fn evidence(
              beyond the usual",
             told.part.failed
         ),
+        (_, Some(told)) if attribution.may_suffer => {
+            let text = of_time(kind, told, symptoms, facts);
+            format!("{text}; it may suffer itself, since processors are short, requests surge or the runtime is late")
+        }
         (_, Some(told)) => of_time(kind, told, symptoms, facts),
     }
 }
@@ -105,7 +109,7 @@ fn fact(kind: CauseKind, key: &Key, facts: &Facts<'_>) -> Option<String> {
             let (before, now) = facts.hit_ratio(&key.name)?;
             Some(format!("its hit ratio went from {} to {}", percent(before), percent(now)))
         }
-        CauseKind::MissingIndex => Some("its plan was found to read rows that an index would spare it".to_owned()),
+        CauseKind::SlowQuery | CauseKind::MissingIndex if facts.lacks_index(&key.name) => Some("its plan was found to read rows that an index would spare it".to_owned()),
         CauseKind::NPlusOne => {
             let (route, statements) = facts.repeats()?;
             Some(format!(

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod slow;
+
+use slow::slowness;
+
 /// What one measured part of the work can be blamed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -20,7 +24,7 @@ pub enum PartKind {
     Runtime,
     /// Requests under way while the container was held at its CPU limit.
     Throttle,
-    /// Requests under way while other programs had the machine's processors.
+    /// Requests under way while something waited for a processor.
     Crowd,
     /// Requests under way while something waited for memory: reclaimed, swapped, read in again.
     Memory,
@@ -51,6 +55,8 @@ pub struct Part {
     pub failed: f64,
     /// The added seconds in units of what they swing by without an incident.
     pub deviation: f64,
+    /// Seconds that one call takes, usually and now; 0 if there are none.
+    pub each: (f64, f64),
 }
 
 impl Part {
@@ -61,6 +67,7 @@ impl Part {
             by_calls: sound(self.by_calls),
             by_duration: sound(self.by_duration),
             failed: sound(self.failed),
+            each: (sound(self.each.0).max(0.0), sound(self.each.1).max(0.0)),
             ..*self
         }
     }
@@ -80,6 +87,9 @@ pub struct Symptoms {
     pub retried: f64,
     /// The service was started anew shortly before the onset.
     pub restarted: bool,
+    /// Other programs have more of the processors than usual: it is they that a [`PartKind::Crowd`] waits for. Otherwise it
+    /// waits for the service's own threads.
+    pub crowded_by_others: bool,
     /// The parts that are measured.
     pub parts: Vec<Part>,
 }
@@ -136,6 +146,9 @@ pub struct Attribution {
     pub part: Option<usize>,
     /// It accounts for failures, not for added time.
     pub of_failures: bool,
+    /// It may as well suffer itself: it takes longer while processors are short, while there is a surge of requests, or while
+    /// the runtime is late.
+    pub may_suffer: bool,
 }
 
 /// A part is believed from this many of its usual swings.
@@ -150,6 +163,8 @@ const BY_ELIMINATION_AFTER_RESTART: f64 = 0.25;
 const BY_COINCIDENCE: f64 = 0.45;
 /// The most that is said for something about the machine but a limit of the container's own: whom it held up is not known.
 const BY_MACHINE: f64 = 0.55;
+/// The most that is said for what takes longer while processors are short: that would take longer anyway.
+const WHILE_SHORT: f64 = 0.55;
 /// As many times the usual traffic is a surge.
 const SURGE: f64 = 1.5;
 /// Requests that lost so many seconds each before they failed were slow until somebody gave up.
@@ -178,7 +193,7 @@ pub fn attribute(symptoms: &Symptoms) -> Vec<Attribution> {
     let added = symptoms.added_seconds.max(0.0);
     if symptoms.failed > 0.0 && added <= symptoms.failed {
         let failures = failures(symptoms);
-        if added >= GIVEN_UP * symptoms.failed && causes.iter().any(is_of_the_service) {
+        if added >= GIVEN_UP * symptoms.failed && causes.iter().any(|cause| is_measured(cause, &symptoms.parts)) {
             // They fail because they are slow. What fails below is said beside that.
             let left = 1.0 - causes.iter().map(|cause| cause.strength).sum::<f64>();
             let beside = |cause: &Attribution| cause.part.is_some() && causes.iter().all(|slow| slow.kind != cause.kind);
@@ -188,7 +203,7 @@ pub fn attribute(symptoms: &Symptoms) -> Vec<Attribution> {
             causes = failures;
         }
     }
-    let coincidence = |kind, strength| Attribution { kind, strength, part: None, of_failures: false };
+    let coincidence = |kind, strength| Attribution { kind, strength, part: None, of_failures: false, may_suffer: false };
     if symptoms.restarted {
         causes.push(coincidence(CauseKind::Deploy, BY_COINCIDENCE));
     }
@@ -204,135 +219,19 @@ pub fn attribute(symptoms: &Symptoms) -> Vec<Attribution> {
     causes
 }
 
-/// Whether the service's own figures tell a cause.
-fn is_of_the_service(cause: &Attribution) -> bool {
-    let is_pressure =
-        matches!(cause.kind, CauseKind::CpuContention | CauseKind::MemoryPressure | CauseKind::DiskPressure);
-    cause.part.is_some() && !is_pressure
-}
-
-/// A claim on the added time: what it is, how much, and the part that tells.
-type Claim = (CauseKind, f64, Option<usize>);
-
-fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
-    let parts = &symptoms.parts.iter().map(Part::sound).collect::<Vec<_>>();
-    let believed = |kind: PartKind| {
-        parts.iter().enumerate().filter(move |(_, part)| part.kind == kind && part.deviation >= MIN_DEVIATION)
-    };
-    let sum = |kind: PartKind, size: fn(&Part) -> f64| {
-        // What one of a kind has more and another one less has only moved, as under a new name.
-        let net: f64 = parts.iter().filter(|part| part.kind == kind).map(size).sum();
-        believed(kind).map(|(_, part)| size(part).max(0.0)).sum::<f64>().min(net.max(0.0))
-    };
-    let calls = |kind| sum(kind, |part| part.by_calls);
-    let duration = |kind| sum(kind, |part| part.by_duration);
-    let whole = |kind| sum(kind, |part| part.by_calls + part.by_duration);
-    let teller = |kind| {
-        let size = |part: &Part| part.by_calls + part.by_duration;
-        believed(kind).max_by(|(_, one), (_, other)| size(one).total_cmp(&size(other))).map(|(index, _)| index)
-    };
-
-    let added = symptoms.added_seconds;
-    let misses = calls(PartKind::CacheLoad);
-    // What loads of the cache took is taken off what they consist of. These three do not overlap.
-    let mut inner = misses;
-    let mut take = |amount: f64| {
-        let taken = amount.min(inner);
-        inner -= taken;
-        amount - taken
-    };
-    let database = take(whole(PartKind::Database));
-    let pool = take(whole(PartKind::Pool));
-    let downstream = take(whole(PartKind::Downstream));
-    let computed = (whole(PartKind::Cpu) - misses).max(0.0);
-    // Who has the processors: others do, unless the process itself has more of them.
-    let held_up = whole(PartKind::Throttle) + if computed < MIN_SHARE * added { whole(PartKind::Crowd) } else { 0.0 };
-    // Where there is too little CPU and all statements are slower alike, they lack it. Where it is one of them that is slower,
-    // the computing may be its own, in a database within the process.
-    let of_one = believed(PartKind::Database).map(|(_, part)| part.by_calls + part.by_duration).fold(0.0, f64::max);
-    let starved = computed.max(held_up) >= MIN_SHARE * added && of_one < 0.5 * whole(PartKind::Database);
-    let (database, pool, cpu) = if starved {
-        (0.0, 0.0, computed)
-    } else {
-        (database, pool, (whole(PartKind::Cpu) - misses.max(whole(PartKind::Database))).max(0.0))
-    };
-
-    let of_database = if calls(PartKind::Database) > duration(PartKind::Database) {
-        CauseKind::NPlusOne
-    } else {
-        CauseKind::SlowQuery
-    };
-    // While statements take longer, connections are held longer and others wait for them.
-    let (database, pool) = if database > 0.5 * pool { (database + pool, 0.0) } else { (database, pool) };
-    // Calls that are made again are more calls for each request.
-    let of_calls = if symptoms.retried > 0.0 && calls(PartKind::Downstream) > duration(PartKind::Downstream) {
-        CauseKind::Retries
-    } else {
-        CauseKind::Dependency
-    };
-    // Where the CPU is what there is too little of, all that is ready waits for it.
-    let lacks_cpu = cpu.max(held_up) >= MIN_SHARE * added;
-    let runtime = if lacks_cpu { 0.0 } else { whole(PartKind::Runtime) };
-    let mut claims = vec![
-        (CauseKind::Cache, misses, teller(PartKind::CacheLoad)),
-        (of_database, database, teller(PartKind::Database)),
-        (CauseKind::ConnectionPool, pool, teller(PartKind::Pool)),
-        (of_calls, downstream, teller(PartKind::Downstream)),
-        (CauseKind::Cpu, cpu, teller(PartKind::Cpu)),
-        (CauseKind::Runtime, runtime, teller(PartKind::Runtime)),
-    ];
-    // Of what is left, the machine may have its part: first the one that lasted longest.
-    let measured: f64 = claims.iter().map(|(_, seconds, _)| seconds).sum();
-    let mut left = (added - measured).max(0.0);
-    let mut of_machine = [
-        (CauseKind::CpuThrottling, PartKind::Throttle, 1.0),
-        (CauseKind::CpuContention, PartKind::Crowd, BY_MACHINE),
-        (CauseKind::MemoryPressure, PartKind::Memory, BY_MACHINE),
-        (CauseKind::DiskPressure, PartKind::Disk, BY_MACHINE),
-    ]
-    .map(|(cause, kind, most)| {
-        let is_own = kind == PartKind::Crowd && computed >= MIN_SHARE * added;
-        (cause, if is_own { 0.0 } else { whole(kind) }, teller(kind), most)
-    });
-    of_machine.sort_by(|(_, one, ..), (_, other, ..)| other.total_cmp(one));
-    for (cause, seconds, teller, most) in of_machine {
-        let claim = seconds.min(left);
-        left -= claim;
-        claims.push((cause, claim * most, teller));
-    }
-    let mut causes = named(&claims, added);
-    if causes.is_empty() && rules_out(parts) {
-        let accounted: f64 = claims.iter().map(|(_, seconds, _)| seconds).sum();
-        // What swings too much to be believed may still be it.
-        let doubtful = |kind: PartKind| {
-            let of = parts.iter().filter(|part| part.kind == kind && !kind.is_of_machine());
-            of.map(|part| (part.by_calls + part.by_duration).max(0.0)).sum::<f64>()
-        };
-        let accounted = parts.iter().map(|part| doubtful(part.kind)).fold(accounted, f64::max);
-        let waiting = (1.0 - accounted / added).clamp(0.0, 1.0);
-        // Many things that each account for a bit leave it unknown.
-        if waiting >= 0.5 {
-            // What a surge exhausts is waited for as well.
-            let most = if symptoms.surges() { BY_ELIMINATION_AFTER_RESTART } else { symptoms.by_elimination() };
-            let strength = most * waiting;
-            // A dependency whose calls fail, or are made again, is the likeliest one to be waited for.
-            let failing = |(_, part): &(usize, &Part)| part.kind == PartKind::Downstream && part.failed > 0.0;
-            let failing = parts.iter().enumerate().filter(failing);
-            let part =
-                failing.max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
-            causes.push(Attribution { kind: CauseKind::Dependency, strength, part, of_failures: false });
-        }
-    }
-    causes
+/// Whether a cause was measured to take time of the service's own.
+fn is_measured(cause: &Attribution, parts: &[Part]) -> bool {
+    let part = cause.part.and_then(|part| parts.get(part));
+    part.is_some_and(|part| part.deviation >= MIN_DEVIATION && !part.kind.is_of_machine())
 }
 
 fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
     let sound = symptoms.parts.iter().map(Part::sound).collect::<Vec<_>>();
-    let of = |kind: PartKind, cause: CauseKind| -> Claim {
+    let of = |kind: PartKind, cause: CauseKind| {
         let parts = || sound.iter().enumerate().filter(|(_, part)| part.kind == kind && part.failed > 0.0);
         let teller = parts().max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
         // One call may be counted by its client and again by what retries it: the largest of them, not their sum.
-        (cause, parts().map(|(_, part)| part.failed).fold(0.0, f64::max), teller)
+        Claim { cause, amount: parts().map(|(_, part)| part.failed).fold(0.0, f64::max), most: 1.0, part: teller, may_suffer: false }
     };
     let mut causes = named(
         &[
@@ -349,28 +248,40 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
             kind: CauseKind::Errors,
             strength: symptoms.by_elimination(),
             part: None,
-            of_failures: false,
+            of_failures: true,
+            may_suffer: false,
         });
     }
     causes.iter_mut().for_each(|cause| cause.of_failures = true);
     causes
 }
 
+/// A cause that claims so much of the added time, or of the failures.
+struct Claim {
+    cause: CauseKind,
+    amount: f64,
+    /// The most that is said for it.
+    most: f64,
+    /// The part that tells.
+    part: Option<usize>,
+    may_suffer: bool,
+}
+
 /// The claims that are worth naming, as shares of the whole. Parts that overlap may add up to more than it: then as shares of
 /// what they add up to.
 fn named(claims: &[Claim], whole: f64) -> Vec<Attribution> {
-    let whole = whole.max(claims.iter().map(|(_, claim, _)| claim).sum());
-    let shares = claims.iter().map(|(kind, claim, part)| (*kind, claim / whole, *part));
-    shares
-        .filter(|(_, share, _)| *share >= MIN_SHARE)
-        .map(|(kind, share, part)| Attribution { kind, strength: share.clamp(0.0, 1.0), part, of_failures: false })
+    let whole = whole.max(claims.iter().map(|claim| claim.amount).sum());
+    let strength = |claim: &Claim| claim.amount / whole * claim.most;
+    let worth = claims.iter().filter(|claim| strength(claim) >= MIN_SHARE);
+    worth
+        .map(|claim| Attribution {
+            kind: claim.cause,
+            strength: strength(claim).clamp(0.0, if claim.may_suffer { WHILE_SHORT } else { 1.0 }),
+            part: claim.part,
+            of_failures: false,
+            may_suffer: claim.may_suffer,
+        })
         .collect()
-}
-
-/// Whether enough is measured for what is left to mean something: where the CPU time is not known, a service that computes
-/// looks like one that waits.
-fn rules_out(parts: &[Part]) -> bool {
-    parts.iter().any(|part| part.kind == PartKind::Cpu)
 }
 
 #[cfg(test)]

@@ -2,12 +2,17 @@ use super::*;
 use proptest::{collection::vec, prelude::*};
 
 fn part(kind: PartKind, by_calls: f64, by_duration: f64) -> Part {
-    Part { kind, by_calls, by_duration, failed: 0.0, deviation: 10.0 }
+    Part { kind, by_calls, by_duration, failed: 0.0, deviation: 10.0, each: (0.001, 0.002) }
 }
 
 fn first(added_seconds: f64, parts: &[Part]) -> Option<CauseKind> {
-    let symptoms = Symptoms { added_seconds, parts: parts.to_vec(), traffic: 1.0, ..Symptoms::default() };
+    let symptoms = Symptoms { parts: parts.to_vec(), ..crowded(added_seconds) };
     attribute(&symptoms).first().map(|cause| cause.kind)
+}
+
+/// Who waits for a processor waits for other programs.
+fn crowded(added_seconds: f64) -> Symptoms {
+    Symptoms { added_seconds, traffic: 1.0, crowded_by_others: true, ..Symptoms::default() }
 }
 
 #[test]
@@ -118,6 +123,38 @@ fn who_waits_until_a_timeout_is_slow_and_who_fails_at_once_is_not() {
 }
 
 #[test]
+fn what_takes_longer_while_processors_are_short_is_doubtful_unless_it_stands_apart() {
+    use PartKind::{Cpu, Crowd, Database, Pool, Runtime};
+    let idle = part(Cpu, 0.1, 0.0);
+    let told = |symptoms: Symptoms, parts: &[Part]| {
+        let told = attribute(&Symptoms { added_seconds: 10.0, parts: parts.to_vec(), ..symptoms });
+        told.first().map(|cause| (cause.kind, cause.may_suffer, cause.strength > WHILE_SHORT))
+    };
+    let (calm, surge) = (Symptoms::default(), Symptoms { traffic: 3.0, ..Symptoms::default() });
+    let (sure, doubtful) = (Some((CauseKind::SlowQuery, false, true)), Some((CauseKind::SlowQuery, true, false)));
+    // One statement has most of the time because there are most of it; each of both waits as long.
+    let slow = [
+        Part { each: (0.001, 0.009), ..part(Database, 0.0, 8.0) },
+        Part { each: (0.01, 0.018), ..part(Database, 0.0, 0.8) },
+        idle,
+    ];
+    let with = |more: Part| [&slow[..], &[more]].concat();
+    assert_eq!(told(calm.clone(), &slow), sure);
+    assert_eq!(told(surge.clone(), &slow), doubtful);
+    // Its own threads wait for processors: no neighbour is named for it.
+    assert_eq!(told(calm.clone(), &with(part(Crowd, 0.0, 6.0))), doubtful);
+    assert_eq!(told(calm.clone(), &with(part(Runtime, 0.0, 1.5))), doubtful);
+    let neighbours = Symptoms { crowded_by_others: true, ..Symptoms::default() };
+    assert_eq!(told(neighbours, &with(part(Crowd, 0.0, 9.0))), Some((CauseKind::CpuContention, false, false)));
+    assert_eq!(told(calm.clone(), &with(part(Runtime, 0.0, 6.0))).map(|told| told.0), Some(CauseKind::Runtime));
+    let pool = Some((CauseKind::ConnectionPool, true, false));
+    assert_eq!(told(calm, &[part(Pool, 0.0, 9.0), part(Crowd, 0.0, 6.0), idle]), pool);
+    // The other statement takes as long as ever.
+    let well = Part { each: (0.01, 0.0101), ..part(Database, 0.0, 0.01) };
+    assert_eq!(told(surge, &[slow[0], well, idle]), sure);
+}
+
+#[test]
 fn calls_that_are_made_again_are_told_from_slow_ones() {
     let symptoms = |by_calls, by_duration, retried| Symptoms {
         added_seconds: 10.0,
@@ -156,8 +193,7 @@ fn the_machine_accounts_only_for_what_nothing_else_does() {
     // All statements alike wait for a processor that others have.
     let alike = [part(Database, 0.0, 2.5), part(Database, 0.0, 2.4), part(Database, 0.0, 2.6), idle];
     assert_eq!(first(10.0, &[&alike[..], &[part(Crowd, 0.0, 9.0)]].concat()), Some(CauseKind::CpuContention));
-    let causes =
-        attribute(&Symptoms { added_seconds: 10.0, parts: vec![part(Crowd, 0.0, 50.0), idle], ..Symptoms::default() });
+    let causes = attribute(&Symptoms { parts: vec![part(Crowd, 0.0, 50.0), idle], ..crowded(10.0) });
     assert!(causes[0].strength <= BY_MACHINE, "{causes:?}");
 }
 
@@ -192,6 +228,7 @@ fn parts(figures: impl Strategy<Value = f64> + 'static) -> impl Strategy<Value =
             by_duration,
             failed,
             deviation,
+            each: (by_calls, by_duration),
         }),
         0..10,
     )
@@ -202,10 +239,11 @@ proptest! {
     fn strengths_are_shares_whatever_goes_in(
         parts in parts(any::<f64>()),
         added_seconds in any::<f64>(), failed in any::<f64>(), traffic in any::<f64>(), retried in any::<f64>(),
-        restarted: bool,
+        restarted: bool, crowded_by_others: bool,
     ) {
         let count = parts.len();
-        let causes = attribute(&Symptoms { added_seconds, failed, traffic, retried, restarted, parts });
+        let symptoms = Symptoms { added_seconds, failed, traffic, retried, restarted, crowded_by_others, parts };
+        let causes = attribute(&symptoms);
         for cause in &causes {
             prop_assert!((0.0..=1.0).contains(&cause.strength), "{:?}", cause);
             prop_assert!(cause.part.is_none_or(|part| part < count));
