@@ -26,7 +26,7 @@ use outrigger_detect::{Phase, Verdict};
 use crate::derive::RouteKey;
 use crate::tell::Told;
 use crate::watch::{Role, Sign, Signal, Spent, Watches};
-pub(crate) use cause::{Cause, Evidence, KeptEvidence, Trouble};
+pub(crate) use cause::{AddedTime, Cause, Evidence, Explanation, KeptEvidence, Trouble};
 pub(crate) use kept::is_id;
 pub(crate) use opening::Opening;
 pub use opening::Severity;
@@ -124,9 +124,10 @@ impl Incidents {
     }
 
     /// Notes what may be the cause of a target's open incident.
-    pub(crate) fn explain(&mut self, target: &str, causes: Vec<Cause>) {
+    pub(crate) fn explain(&mut self, target: &str, explanation: Explanation) {
         if let Some(incident) = self.open_mut(target) {
-            incident.causes = causes;
+            incident.causes = explanation.causes;
+            incident.added_time = explanation.added_time;
             incident.weigh_profile();
         }
     }
@@ -198,6 +199,7 @@ impl Incidents {
             newest.resolved_at = None;
             // It may be for another reason this time.
             newest.causes.clear();
+            newest.added_time.clear();
             newest.sequence = newest.sequence.saturating_add(u32::from(newest.is_firing()));
             return Change::Reopened;
         }
@@ -217,6 +219,7 @@ impl Incidents {
             spent: Vec::new(),
             sequence: 1,
             causes: Vec::new(),
+            added_time: Vec::new(),
             mark: None,
             profile: None,
             told: Told::default(),

@@ -159,9 +159,9 @@ impl State {
             None => target.evidence.calm(),
             Some(incident) => {
                 target.evidence.hold(incident.began_at());
-                let causes = incident.trouble().and_then(|trouble| target.evidence.explain(&trouble));
-                if let Some(causes) = causes {
-                    self.incidents.explain(&label, causes);
+                let explanation = incident.trouble().and_then(|trouble| target.evidence.explain(&trouble));
+                if let Some(explanation) = explanation {
+                    self.incidents.explain(&label, explanation);
                 }
             }
         }

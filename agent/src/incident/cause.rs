@@ -18,7 +18,7 @@ mod words;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use outrigger_detect::{CauseKind, Symptoms, attribute};
+use outrigger_detect::{CauseKind, PartKind, Symptoms, attribute, decompose};
 use serde::{Deserialize, Serialize};
 
 use crate::collect::strain::Strain;
@@ -41,6 +41,28 @@ pub(crate) struct Cause {
     pub(crate) subject: Option<String>,
     /// What speaks for it, in words and numbers.
     pub(crate) evidence: String,
+}
+
+/// What one kind of work took of the time that requests lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AddedTime {
+    /// What it is; `unaccounted` is what nothing that is measured took.
+    pub(crate) part: PartKind,
+    /// Which of its kind, if one took most of it.
+    #[serde(default)]
+    pub(crate) subject: Option<String>,
+    pub(crate) seconds: f64,
+    /// The same as a share of all the time that was lost, 0 to 1.
+    pub(crate) share: f64,
+}
+
+/// What is said of why an incident is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Explanation {
+    /// What may be the cause, the likeliest first.
+    pub(crate) causes: Vec<Cause>,
+    /// How the time that requests lost is made up, the most first.
+    pub(crate) added_time: Vec<AddedTime>,
 }
 
 /// What an incident amounts to so far.
@@ -223,7 +245,7 @@ impl Evidence {
 
     /// What speaks for which cause, the likeliest first. Nothing if too little is known of what is usual, or if the incident
     /// costs no more than before: then what was said before still holds.
-    pub(crate) fn explain(&mut self, trouble: &Trouble) -> Option<Vec<Cause>> {
+    pub(crate) fn explain(&mut self, trouble: &Trouble) -> Option<Explanation> {
         self.hold(trouble.onset);
         let since_onset = self.seen_at.and_then(|now| now.duration_since(trouble.onset).ok()).unwrap_or_default();
         let cost = trouble.added_seconds + trouble.failed;
@@ -291,7 +313,22 @@ impl Evidence {
                 evidence: words::evidence(kind, attribution, told.as_ref(), &symptoms, &facts),
             }
         };
-        Some(attribute(&symptoms).iter().take(MAX_CAUSES).map(cause).collect())
+        let subject = |kind: PartKind, part: Option<usize>| {
+            let (_, key, _) = parts.get(part?)?;
+            // Of these there is one.
+            let is_alone = kind == PartKind::Cpu || kind.is_of_machine() || key.name.is_empty();
+            (!is_alone).then(|| key.name.to_string())
+        };
+        let added_time = decompose(&symptoms).into_iter().map(|portion| AddedTime {
+            part: portion.kind,
+            subject: subject(portion.kind, portion.part),
+            seconds: portion.seconds,
+            share: portion.share,
+        });
+        Some(Explanation {
+            causes: attribute(&symptoms).iter().take(MAX_CAUSES).map(cause).collect(),
+            added_time: added_time.collect(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use outrigger_detect::{Distribution, Ending, Phase, Quantiles, Shift, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::moved::Moved;
-use super::{Cause, Finding, Trouble};
+use super::{AddedTime, Cause, Finding, Trouble};
 use crate::derive::RouteKey;
 use crate::profile::Note;
 use crate::tell::Told;
@@ -47,6 +47,9 @@ pub(crate) struct Incident {
     /// What may be the cause, the likeliest first; none while it is unknown.
     #[serde(default)]
     pub(super) causes: Vec<Cause>,
+    /// How the time that requests lost is made up.
+    #[serde(default)]
+    pub(super) added_time: Vec<AddedTime>,
     #[serde(default)]
     pub(super) mark: Option<Mark>,
     /// What the CPU was used for, once that was looked at.

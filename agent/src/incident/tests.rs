@@ -292,7 +292,7 @@ fn trouble_is_what_routes_suffer_now_and_since_they_do() {
     let trouble = |story: &Story| story.incidents.open(TARGET).and_then(Incident::trouble).unwrap();
     story.step(&[("/a", latency, slow(10, 4, 20.0))]);
     let cause = Cause { cause: CauseKind::Cpu, strength: 0.8, subject: None, evidence: String::new() };
-    story.incidents.explain(TARGET, vec![cause]);
+    story.incidents.explain(TARGET, Explanation { causes: vec![cause], ..Explanation::default() });
     story.step(&[("/a", latency, CALM)]);
     story.now += Duration::from_secs(60);
     assert_eq!(story.step(&[("/a", latency, slow(5, 2, 0.5))]), Some(Change::Reopened));
@@ -321,8 +321,12 @@ fn causes_are_told_in_the_view_and_the_likeliest_in_the_summary() {
     assert_eq!((trouble.added_seconds, trouble.failed), (12.0, 0.0));
     let causes =
         [cause(CauseKind::ConnectionPool, 0.8, Some("shop")), cause(CauseKind::Dependency, 0.4, None)].to_vec();
-    story.incidents.explain(TARGET, causes);
+    let part = outrigger_detect::PartKind::CacheLoad;
+    let added_time = vec![AddedTime { part, subject: Some("prices".to_owned()), seconds: 3.0, share: 0.25 }];
+    story.incidents.explain(TARGET, Explanation { causes, added_time });
     let incident = &story.json()["incidents"][0];
+    let told = serde_json::json!([{"part": "cache_load", "subject": "prices", "seconds": 3.0, "share": 0.25}]);
+    assert_eq!(incident["added_time"], told);
     assert_eq!(incident["causes"][0]["cause"], "connection_pool");
     assert_eq!(incident["causes"][0]["subject"], "shop");
     assert!(incident["causes"][0]["advice"].as_str().unwrap().contains("holds connections"), "{incident}");

@@ -3,7 +3,7 @@
 use outrigger_detect::{CauseKind, Distribution};
 use serde::Serialize;
 
-use super::Cause;
+use super::{AddedTime, Cause};
 use super::moved::Moved;
 use super::record::{Affected, How, Incident, Level};
 use super::{Incidents, Severity};
@@ -47,6 +47,8 @@ pub(crate) struct IncidentView {
     pub(crate) error_budget: Vec<Spent>,
     /// What may be the cause, the likeliest first; empty while it is unknown.
     pub(crate) causes: Vec<CauseView>,
+    /// How the time that requests lost is made up, the most first; empty while it is not known, or nothing is slower.
+    pub(crate) added_time: Vec<AddedTime>,
     pub(crate) mark: Option<MarkView>,
     /// What the CPU was used for; absent until that was looked at.
     pub(crate) profile: Option<NoteView>,
@@ -128,6 +130,7 @@ impl Incident {
             moved: self.moved.iter().map(Moved::view).collect(),
             error_budget: self.spent.clone(),
             causes: self.causes.iter().map(|cause| self.cause_view(cause)).collect(),
+            added_time: self.added_time.clone(),
             profile: self.profile.as_ref().map(|note| note.view(&self.id)),
             mark: self.mark.as_ref().map(|mark| MarkView {
                 false_alarm: mark.false_alarm,

@@ -25,6 +25,8 @@ pub(crate) struct Told {
     pub(crate) routes: Vec<ToldRoute>,
     #[serde(default)]
     pub(crate) causes: Vec<ToldCause>,
+    #[serde(default)]
+    pub(crate) added_time: Vec<ToldTime>,
     /// What else moved.
     #[serde(default)]
     pub(crate) moved: Vec<ToldMove>,
@@ -88,6 +90,16 @@ pub(crate) struct ToldCause {
     pub(crate) evidence: String,
     #[serde(default)]
     pub(crate) advice: String,
+}
+
+/// What one kind of work took of the time that requests lost.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ToldTime {
+    pub(crate) part: String,
+    #[serde(default)]
+    pub(crate) subject: Option<String>,
+    pub(crate) seconds: f64,
+    pub(crate) share: f64,
 }
 
 impl Told {
@@ -187,6 +199,7 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
     fact("Requests affected", &told.requests_affected.to_string())?;
     html.write_str("</dl>\n")?;
     write_causes(html, told)?;
+    write_added_time(html, &told.added_time)?;
     if let Some(profile) = &told.profile {
         write!(html, "<p>{}", Text(&profile.summary))?;
         for link in &profile.links {
@@ -269,6 +282,22 @@ fn write_causes(html: &mut String, told: &Told) -> fmt::Result {
         )?;
     }
     html.write_str("</ol>\n")
+}
+
+/// A smaller share of the time that requests lost is not worth a word.
+const LEAST_SHARE: f64 = 0.01;
+
+fn write_added_time(html: &mut String, parts: &[ToldTime]) -> fmt::Result {
+    let name = |added: &ToldTime| {
+        let subject = added.subject.as_deref().map(|subject| format!(" ({subject})")).unwrap_or_default();
+        format!("{}{subject} {:.0} %", added.part.replace('_', " "), added.share.clamp(0.0, 1.0) * 100.0)
+    };
+    let names: Vec<_> = parts.iter().filter(|added| added.share >= LEAST_SHARE).map(name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let lost = Latency(parts.iter().map(|added| added.seconds).sum());
+    writeln!(html, "<p>Of {lost} that requests lost: {}.</p>", Text(&names.join(", ")))
 }
 
 /// The style of all pages with pictures, in light and dark.

@@ -14,6 +14,10 @@ fn told(route: &str) -> Told {
         "routes": [{"method": "GET", "route": route, "signal": "latency", "before": {"p95": 0.08}, "during": {"p95": 0.7},
             "requests_affected": 700, "summary": "p95 rose"}],
         "causes": [{"cause": "slow_query", "strength": 0.8, "subject": "SELECT <orders>", "evidence": "it took longer"}],
+        "added_time": [
+            {"part": "database", "subject": "SELECT <orders>", "seconds": 9.0, "share": 0.75},
+            {"part": "cache_load", "subject": null, "seconds": 2.95, "share": 0.2458},
+            {"part": "unaccounted", "subject": null, "seconds": 0.05, "share": 0.0042}],
     }))
     .unwrap()
 }
@@ -51,6 +55,7 @@ fn the_page_of_an_incident_says_and_shows_it() {
         "500 ms to 1 s: 0.15 % before, 30 % during.",
         "slow query",
         "SELECT &lt;orders&gt;",
+        "Of 12 s that requests lost: database (SELECT &lt;orders&gt;) 75 %, cache load 25 %.",
         "<strong class=\"x\">",
     ] {
         // The last one is a counter-proof: not everything is in there.

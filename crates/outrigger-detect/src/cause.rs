@@ -6,7 +6,7 @@ mod ledger;
 #[cfg(test)]
 mod tests;
 
-pub use ledger::{Attribution, CauseKind, Part, PartKind, Symptoms, attribute};
+pub use ledger::{Attribution, CauseKind, Part, PartKind, Portion, Symptoms, attribute, decompose};
 
 /// One interval of a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -66,7 +66,8 @@ mod words;
 
 pub use burn::{Burn, BurnRate, BurnSettings, Urgency};
 pub use cause::{
-    Attribution, CauseKind, Component, Observation, Part, PartKind, Suspect, Symptoms, attribute, rank_components,
+    Attribution, CauseKind, Component, Observation, Part, PartKind, Portion, Suspect, Symptoms, attribute, decompose,
+    rank_components,
 };
 pub use errors::ErrorDetector;
 pub use forecast::{Forecast, Outlook, Toward};

@@ -5,7 +5,6 @@ mod service;
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
-use outrigger_detect::PartKind;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

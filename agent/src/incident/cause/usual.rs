@@ -164,7 +164,9 @@ impl Usual {
             // Not all that takes it is a call, and what is held for nothing is none.
             PartKind::Cpu => (now.seconds - mean * requests, 0.0),
             PartKind::Pool => (0.0, now.seconds - mean * requests),
-            PartKind::Throttle | PartKind::Crowd | PartKind::Memory | PartKind::Disk => (0.0, 0.0),
+            PartKind::Throttle | PartKind::Crowd | PartKind::Memory | PartKind::Disk | PartKind::Unaccounted => {
+                (0.0, 0.0)
+            }
             PartKind::Database | PartKind::CacheLoad | PartKind::Downstream => {
                 // Without the additional calls none of their time would be spent, however slow they are for being many.
                 // But a few additional statements that are slow are no flood of them.

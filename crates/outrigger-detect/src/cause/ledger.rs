@@ -30,6 +30,8 @@ pub enum PartKind {
     Memory,
     /// Requests under way while something waited for a disk.
     Disk,
+    /// What nothing that is measured accounts for: told by [`decompose`], never measured.
+    Unaccounted,
 }
 
 impl PartKind {
@@ -151,6 +153,19 @@ pub struct Attribution {
     pub may_suffer: bool,
 }
 
+/// What one kind of part took of the added time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Portion {
+    /// What it is.
+    pub kind: PartKind,
+    /// How much it took.
+    pub seconds: f64,
+    /// The same as a share of the added time, 0 to 1.
+    pub share: f64,
+    /// The part that has most of it, as an index into [`Symptoms::parts`]; nothing if several share it.
+    pub part: Option<usize>,
+}
+
 /// A part is believed from this many of its usual swings.
 const MIN_DEVIATION: f64 = 3.0;
 /// The least share of the trouble that makes a cause worth naming.
@@ -219,6 +234,13 @@ pub fn attribute(symptoms: &Symptoms) -> Vec<Attribution> {
     causes
 }
 
+/// How the added time is made up: what each kind of part accounts for, the most first, and what none does as
+/// [`PartKind::Unaccounted`] behind it. Together they are the added time. Empty if there is none, or if nothing is measured.
+#[must_use]
+pub fn decompose(symptoms: &Symptoms) -> Vec<Portion> {
+    slow::portions(symptoms)
+}
+
 /// Whether a cause was measured to take time of the service's own.
 fn is_measured(cause: &Attribution, parts: &[Part]) -> bool {
     let part = cause.part.and_then(|part| parts.get(part));
@@ -231,7 +253,8 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
         let parts = || sound.iter().enumerate().filter(|(_, part)| part.kind == kind && part.failed > 0.0);
         let teller = parts().max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
         // One call may be counted by its client and again by what retries it: the largest of them, not their sum.
-        Claim { cause, amount: parts().map(|(_, part)| part.failed).fold(0.0, f64::max), most: 1.0, part: teller, may_suffer: false }
+        let amount = parts().map(|(_, part)| part.failed).fold(0.0, f64::max);
+        Claim { cause, of: kind, amount, queue: 0.0, most: 1.0, part: teller, may_suffer: false }
     };
     let mut causes = named(
         &[
@@ -259,7 +282,10 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
 /// A cause that claims so much of the added time, or of the failures.
 struct Claim {
     cause: CauseKind,
+    of: PartKind,
     amount: f64,
+    /// What of it is waiting for a connection meanwhile.
+    queue: f64,
     /// The most that is said for it.
     most: f64,
     /// The part that tells.

@@ -15,3 +15,17 @@ fn a_statement_that_may_suffer_is_no_missing_index_and_its_plan_is_told_all_the_
     assert!(short.evidence.contains("its plan was found to read rows"), "{short:?}");
     assert!(short.evidence.contains("it may suffer itself"), "{short:?}");
 }
+
+#[test]
+fn the_time_that_requests_lost_is_told_by_parts() {
+    let mut service = Service::new();
+    service.serve(61, CALM);
+    let onset = service.now();
+    service.serve(10, Second { statement_seconds: 1.04, use_seconds: 1.05, cpu: 1.4, ..CALM });
+    let told = service.evidence.explain(&Trouble { onset, added_seconds: 20.0, failed: 0.0 }).unwrap().added_time;
+    let parts: Vec<_> = told.iter().map(|added| (added.part, added.subject.as_deref())).collect();
+    let expected = [(PartKind::Database, Some("SELECT products")), (PartKind::Cpu, None), (PartKind::Unaccounted, None)];
+    assert_eq!(parts, expected, "{told:?}");
+    assert!((told.iter().map(|added| added.seconds).sum::<f64>() - 20.0).abs() < 1e-6, "{told:?}");
+    assert!((told.iter().map(|added| added.share).sum::<f64>() - 1.0).abs() < 1e-6, "{told:?}");
+}

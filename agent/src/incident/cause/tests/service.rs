@@ -122,7 +122,7 @@ impl Service {
     }
 
     pub(super) fn explain(&mut self, trouble: &Trouble) -> Option<Vec<Cause>> {
-        self.evidence.explain(trouble)
+        self.evidence.explain(trouble).map(|explanation| explanation.causes)
     }
 
     pub(super) fn scrape(&mut self, text: String) {

@@ -2,7 +2,7 @@
 
 use super::{
     Attribution, BY_ELIMINATION_AFTER_RESTART, BY_MACHINE, CauseKind, Claim, MIN_DEVIATION, MIN_SHARE, Part, PartKind,
-    Symptoms, named, rules_out,
+    Portion, Symptoms, named, rules_out,
 };
 
 /// From this share of the added time on, a runtime that is late makes statements and pools look slower than they are.
@@ -10,8 +10,77 @@ const LATE: f64 = 0.1;
 /// A statement that became longer by so many times as much as the others did so by itself.
 const APART: f64 = 2.0;
 
+/// What may take the time, the likeliest first.
 pub(super) fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     let parts = &symptoms.parts.iter().map(Part::sound).collect::<Vec<_>>();
+    let claims = claims(symptoms, parts);
+    let added = symptoms.added_seconds;
+    let mut causes = named(&claims, added);
+    if causes.is_empty() && rules_out(parts) {
+        let accounted: f64 = claims.iter().map(|claim| claim.amount * claim.most).sum();
+        // What swings too much to be believed may still be it.
+        let doubtful = |kind: PartKind| {
+            let of = parts.iter().filter(|part| part.kind == kind && !kind.is_of_machine());
+            of.map(|part| (part.by_calls + part.by_duration).max(0.0)).sum::<f64>()
+        };
+        let accounted = parts.iter().map(|part| doubtful(part.kind)).fold(accounted, f64::max);
+        let waiting = (1.0 - accounted / added).clamp(0.0, 1.0);
+        // Many things that each account for a bit leave it unknown.
+        if waiting >= 0.5 {
+            // What a surge exhausts is waited for as well.
+            let most = if symptoms.surges() { BY_ELIMINATION_AFTER_RESTART } else { symptoms.by_elimination() };
+            let strength = most * waiting;
+            // A dependency whose calls fail, or are made again, is the likeliest one to be waited for.
+            let failing = |(_, part): &(usize, &Part)| part.kind == PartKind::Downstream && part.failed > 0.0;
+            let failing = parts.iter().enumerate().filter(failing);
+            let part =
+                failing.max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
+            let kind = CauseKind::Dependency;
+            causes.push(Attribution { kind, strength, part, of_failures: false, may_suffer: false });
+        }
+    }
+    causes
+}
+
+/// How the added time is made up.
+pub(super) fn portions(symptoms: &Symptoms) -> Vec<Portion> {
+    let added = symptoms.added_seconds;
+    if !added.is_finite() || added <= 0.0 || symptoms.parts.is_empty() {
+        return Vec::new();
+    }
+    let parts = &symptoms.parts.iter().map(Part::sound).collect::<Vec<_>>();
+    let claims = claims(symptoms, parts);
+    let claimed: f64 = claims.iter().map(|claim| claim.amount).sum();
+    let mut left = added;
+    let mut portion = |kind, amount: f64| {
+        let seconds = (amount / claimed.max(added) * added).min(left);
+        left -= seconds;
+        Portion { kind, seconds, share: seconds / added, part: dominant(parts, kind) }
+    };
+    let mut portions = Vec::new();
+    for Claim { of, amount, queue, .. } in &claims {
+        portions.extend([portion(*of, amount - queue), portion(PartKind::Pool, *queue)]);
+    }
+    portions.retain(|portion| portion.seconds > 0.0);
+    portions.sort_by(|one, other| other.seconds.total_cmp(&one.seconds));
+    // No more than rounding is no part.
+    if left > 1e-9 * added {
+        portions.push(Portion { kind: PartKind::Unaccounted, seconds: left, share: left / added, part: None });
+    }
+    portions
+}
+
+/// The part that has at least half of what its kind added.
+fn dominant(parts: &[Part], kind: PartKind) -> Option<usize> {
+    let size = |part: &Part| (part.by_calls + part.by_duration).max(0.0);
+    let believed = || parts.iter().enumerate().filter(|(_, part)| part.kind == kind && part.deviation >= MIN_DEVIATION);
+    let whole: f64 = believed().map(|(_, part)| size(part)).sum();
+    let most = believed().max_by(|(_, one), (_, other)| size(one).total_cmp(&size(other)));
+    most.filter(|(_, part)| size(part) >= 0.5 * whole).map(|(index, _)| index)
+}
+
+/// What claims the added time, each part what no other one claims.
+fn claims(symptoms: &Symptoms, parts: &[Part]) -> Vec<Claim> {
     let believed = |kind: PartKind| {
         parts.iter().enumerate().filter(move |(_, part)| part.kind == kind && part.deviation >= MIN_DEVIATION)
     };
@@ -67,7 +136,7 @@ pub(super) fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     };
 
     // While statements take longer, connections are held longer and others wait for them.
-    let (database, pool) = if database > 0.5 * pool { (database + pool, 0.0) } else { (database, pool) };
+    let (queue, pool) = if database > 0.5 * pool { (pool, 0.0) } else { (0.0, pool) };
     // Calls that are made again are more calls for each request.
     let of_calls = if symptoms.retried > 0.0 && calls(PartKind::Downstream) > duration(PartKind::Downstream) {
         CauseKind::Retries
@@ -78,12 +147,13 @@ pub(super) fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     let lacks_cpu = cpu.max(held_up) >= MIN_SHARE * added;
     let runtime = if lacks_cpu { 0.0 } else { late };
     let claim =
-        |cause, amount, kind| Claim { cause, amount, most: 1.0, part: teller(kind), may_suffer: false };
+        |cause, amount, of| Claim { cause, of, amount, queue: 0.0, most: 1.0, part: teller(of), may_suffer: false };
     let mut claims = vec![
         claim(CauseKind::Cache, misses, PartKind::CacheLoad),
         Claim {
+            queue,
             may_suffer: is_short && of_database == CauseKind::SlowQuery && apart != Some(true),
-            ..claim(of_database, database, PartKind::Database)
+            ..claim(of_database, database + queue, PartKind::Database)
         },
         Claim { may_suffer: is_short, ..claim(CauseKind::ConnectionPool, pool, PartKind::Pool) },
         claim(of_calls, downstream, PartKind::Downstream),
@@ -109,31 +179,7 @@ pub(super) fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
         left -= amount;
         claims.push(Claim { amount, ..claim });
     }
-    let mut causes = named(&claims, added);
-    if causes.is_empty() && rules_out(parts) {
-        let accounted: f64 = claims.iter().map(|claim| claim.amount * claim.most).sum();
-        // What swings too much to be believed may still be it.
-        let doubtful = |kind: PartKind| {
-            let of = parts.iter().filter(|part| part.kind == kind && !kind.is_of_machine());
-            of.map(|part| (part.by_calls + part.by_duration).max(0.0)).sum::<f64>()
-        };
-        let accounted = parts.iter().map(|part| doubtful(part.kind)).fold(accounted, f64::max);
-        let waiting = (1.0 - accounted / added).clamp(0.0, 1.0);
-        // Many things that each account for a bit leave it unknown.
-        if waiting >= 0.5 {
-            // What a surge exhausts is waited for as well.
-            let most = if symptoms.surges() { BY_ELIMINATION_AFTER_RESTART } else { symptoms.by_elimination() };
-            let strength = most * waiting;
-            // A dependency whose calls fail, or are made again, is the likeliest one to be waited for.
-            let failing = |(_, part): &(usize, &Part)| part.kind == PartKind::Downstream && part.failed > 0.0;
-            let failing = parts.iter().enumerate().filter(failing);
-            let part =
-                failing.max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
-            let kind = CauseKind::Dependency;
-            causes.push(Attribution { kind, strength, part, of_failures: false, may_suffer: false });
-        }
-    }
-    causes
+    claims
 }
 
 /// Whether the statement that tells became longer by itself: where processors are short, all do, the short ones by the larger

@@ -205,6 +205,25 @@ fn what_a_load_consists_of_is_told_once() {
     assert_eq!(causes.iter().map(|cause| cause.kind).collect::<Vec<_>>(), [CauseKind::Cache], "{causes:?}");
 }
 
+#[test]
+fn added_time_is_made_up_of_its_parts() {
+    use PartKind::{Cpu, Database, Disk, Pool, Unaccounted};
+    let made_up = |parts: &[Part]| {
+        let portions = decompose(&Symptoms { added_seconds: 20.0, parts: parts.to_vec(), ..Symptoms::default() });
+        let rounded = |portion: Portion| (portion.kind, (portion.seconds * 100.0).round() / 100.0, portion.part);
+        portions.into_iter().map(rounded).collect::<Vec<_>>()
+    };
+    // Much too little to be named a cause is told as well.
+    let some = [part(Cpu, 2.0, 0.0), part(Disk, 0.0, 1.0)];
+    assert_eq!(made_up(&some), [(Cpu, 2.0, Some(0)), (Disk, 1.0, Some(1)), (Unaccounted, 17.0, None)]);
+    // Who waits for a connection while statements are slow waits all the same.
+    let queue = [part(Pool, 0.0, 4.0), part(Database, 0.0, 5.0), part(Database, 0.0, 5.5), part(Database, 0.0, 5.5)];
+    assert_eq!(made_up(&queue), [(Database, 16.0, None), (Pool, 4.0, Some(0))]);
+    let overlapping = [part(Database, 0.0, 30.0), part(PartKind::Downstream, 0.0, 10.0)];
+    assert_eq!(made_up(&overlapping), [(Database, 15.0, Some(0)), (PartKind::Downstream, 5.0, Some(1))]);
+    assert!(made_up(&[]).is_empty());
+}
+
 const KINDS: [PartKind; 10] = [
     PartKind::Database,
     PartKind::Pool,
@@ -251,6 +270,18 @@ proptest! {
         // A restart and traffic are said beside the rest.
         let of_whole = causes.iter().filter(|cause| !matches!(cause.kind, CauseKind::Deploy | CauseKind::Traffic));
         prop_assert!(of_whole.map(|cause| cause.strength).sum::<f64>() <= 1.0 + 1e-9, "{:?}", causes);
+    }
+
+    #[test]
+    fn portions_sum_up_to_what_was_added(parts in parts(any::<f64>()), added_seconds in 1e-3..1e9_f64) {
+        let count = parts.len();
+        let portions = decompose(&Symptoms { added_seconds, parts, ..Symptoms::default() });
+        for portion in &portions {
+            prop_assert!(portion.seconds > 0.0 && (0.0..=1.0).contains(&portion.share), "{:?}", portion);
+            prop_assert!(portion.part.is_none_or(|part| part < count));
+        }
+        let sum: f64 = portions.iter().map(|portion| portion.seconds).sum();
+        prop_assert!(count == 0 || (sum / added_seconds - 1.0).abs() < 1e-6, "{:?}", portions);
     }
 
     /// The order in which parts are measured tells nothing.
