@@ -118,6 +118,8 @@ const LONG_SECONDS: f64 = 10.0;
 const ANEW: Duration = Duration::from_secs(10);
 /// The most things that are told apart. Further ones of a kind are taken together.
 const MAX_KEYS: usize = 256;
+/// While fewer are known, routes are: what requests do shall have room beside them.
+const MAX_ROUTES: usize = MAX_KEYS / 2;
 /// The most series whose stand is remembered.
 const MAX_LAST: usize = 20_000;
 /// A restart counts for an incident that begins no later than this.
@@ -142,14 +144,20 @@ impl Evidence {
         }
         let seconds = series.interval().map_or(0.0, |interval| interval.as_secs_f64());
         let mut reading = Reading { at: Some(at), seconds, ..Reading::default() };
-        for (_, route) in routes.iter() {
-            if let Some(interval) = route.last() {
-                reading.requests += interval.requests() as f64;
-                // A page may say anything, such as a sum that fell.
-                reading.spent += if interval.sum.is_finite() { interval.sum.max(0.0) } else { 0.0 };
+        let mut amounts: BTreeMap<usize, Amount> = BTreeMap::new();
+        for (route, timed) in routes.iter() {
+            let Some(interval) = timed.last() else { continue };
+            // A page may say anything, such as a sum that fell.
+            let seconds = if interval.sum.is_finite() { interval.sum.max(0.0) } else { 0.0 };
+            let amount = Amount { calls: interval.requests() as f64, seconds, failed: 0.0 };
+            reading.requests += amount.calls;
+            reading.spent += amount.seconds;
+            if amount.calls > 0.0 && !is_first {
+                let key = Key { measure: Measure::Route, name: route.to_string().into() };
+                let id = intern(&mut self.keys, &mut self.index, key);
+                amounts.entry(id).or_default().add(&amount);
             }
         }
-        let mut amounts: BTreeMap<usize, Amount> = BTreeMap::new();
         let mut seen = BTreeMap::new();
         // What a limit kept off the page before comes back with all that it has ever counted.
         let was_hidden = !restarted && meter::families().any(|name| series.was_hidden(name));
@@ -279,10 +287,12 @@ impl Evidence {
             .collect();
         let since_restart = self.restarted_at.and_then(|restart| trouble.onset.duration_since(restart).ok());
         // What is measured is measured for all routes together, so it is held against what all of them lost.
-        let lost = during.spent - self.usual.spent_each() * during.requests;
+        let by_mix = self.usual.by_mix(&keys, during);
+        let lost = during.spent - self.usual.spent_each() * during.requests - by_mix;
         let added_seconds = if trouble.added_seconds > 0.0 { lost.max(trouble.added_seconds * coverage) } else { 0.0 };
         let symptoms = Symptoms {
             added_seconds,
+            by_mix,
             failed: trouble.failed * coverage,
             traffic: self.usual.traffic(during),
             retried: keys
@@ -337,7 +347,8 @@ fn intern(keys: &mut Vec<Key>, index: &mut HashMap<Key, usize>, key: Key) -> usi
     if let Some(id) = index.get(&key) {
         return *id;
     }
-    let key = if keys.len() < MAX_KEYS { key } else { Key { name: "others".into(), ..key } };
+    let most = if key.measure == Measure::Route { MAX_ROUTES } else { MAX_KEYS };
+    let key = if keys.len() < most { key } else { Key { name: "others".into(), ..key } };
     *index.entry(key.clone()).or_insert_with(|| {
         keys.push(key);
         keys.len() - 1

@@ -29,6 +29,8 @@ pub(super) enum Measure {
     Retries,
     /// CPU time of everything on the machine.
     Busy,
+    /// Requests of a route, and how long they took.
+    Route,
 }
 
 /// One thing that is measured.

@@ -105,6 +105,17 @@ impl Usual {
         if during.requests > expected + 3.0 * expected.sqrt() { ratio } else { ratio.min(1.0) }
     }
 
+    /// Seconds that the requests take beyond the usual only because more of them are of routes that always take long.
+    pub(super) fn by_mix(&self, keys: &[(usize, &Key)], during: &Sums) -> f64 {
+        let routes = keys.iter().filter(|(_, key)| key.measure == Measure::Route);
+        let more = routes.map(|(id, _)| {
+            let (then, now) = (self.of(*id).sums, during.amount(*id));
+            // Of one that is new it is not known what it takes.
+            if then.calls > 0.0 { now.calls * (then.seconds / then.calls - self.spent_each()) } else { 0.0 }
+        });
+        more.sum::<f64>().max(0.0)
+    }
+
     fn of(&self, id: usize) -> OfKey {
         self.of.get(id).copied().unwrap_or_default()
     }

@@ -80,6 +80,9 @@ impl Part {
 pub struct Symptoms {
     /// Seconds that the affected requests took in excess of the usual. 0 if they are not slower.
     pub added_seconds: f64,
+    /// Seconds that they took in excess only because more of them were of routes that always take long. Not part of
+    /// `added_seconds`. 0 if unknown.
+    pub by_mix: f64,
     /// Requests that failed in excess of the usual. 0 if they do not fail.
     pub failed: f64,
     /// Requests per second during the incident, in units of the usual; 1 if they are few enough more to be chance. Not a
@@ -180,6 +183,8 @@ const BY_COINCIDENCE: f64 = 0.45;
 const BY_MACHINE: f64 = 0.55;
 /// The most that is said for what takes longer while processors are short: that would take longer anyway.
 const WHILE_SHORT: f64 = 0.55;
+/// The most that is said for what each request does more often while the requests are others than usual.
+const WHILE_MIXED: f64 = 0.5;
 /// As many times the usual traffic is a surge.
 const SURGE: f64 = 1.5;
 /// Requests that lost so many seconds each before they failed were slow until somebody gave up.
@@ -254,7 +259,7 @@ fn failures(symptoms: &Symptoms) -> Vec<Attribution> {
         let teller = parts().max_by(|(_, one), (_, other)| one.failed.total_cmp(&other.failed)).map(|(index, _)| index);
         // One call may be counted by its client and again by what retries it: the largest of them, not their sum.
         let amount = parts().map(|(_, part)| part.failed).fold(0.0, f64::max);
-        Claim { cause, of: kind, amount, queue: 0.0, most: 1.0, part: teller, may_suffer: false }
+        Claim { cause, of: kind, amount, queue: 0.0, weight: 1.0, most: 1.0, part: teller, may_suffer: false }
     };
     let mut causes = named(
         &[
@@ -286,6 +291,8 @@ struct Claim {
     amount: f64,
     /// What of it is waiting for a connection meanwhile.
     queue: f64,
+    /// What is said for it if it claims all.
+    weight: f64,
     /// The most that is said for it.
     most: f64,
     /// The part that tells.
@@ -297,12 +304,12 @@ struct Claim {
 /// what they add up to.
 fn named(claims: &[Claim], whole: f64) -> Vec<Attribution> {
     let whole = whole.max(claims.iter().map(|claim| claim.amount).sum());
-    let strength = |claim: &Claim| claim.amount / whole * claim.most;
+    let strength = |claim: &Claim| claim.amount / whole * claim.weight;
     let worth = claims.iter().filter(|claim| strength(claim) >= MIN_SHARE);
     worth
         .map(|claim| Attribution {
             kind: claim.cause,
-            strength: strength(claim).clamp(0.0, if claim.may_suffer { WHILE_SHORT } else { 1.0 }),
+            strength: strength(claim).clamp(0.0, claim.most),
             part: claim.part,
             of_failures: false,
             may_suffer: claim.may_suffer,

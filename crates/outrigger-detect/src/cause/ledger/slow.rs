@@ -2,7 +2,7 @@
 
 use super::{
     Attribution, BY_ELIMINATION_AFTER_RESTART, BY_MACHINE, CauseKind, Claim, MIN_DEVIATION, MIN_SHARE, Part, PartKind,
-    Portion, Symptoms, named, rules_out,
+    Portion, Symptoms, WHILE_MIXED, WHILE_SHORT, named, rules_out,
 };
 
 /// From this share of the added time on, a runtime that is late makes statements and pools look slower than they are.
@@ -17,7 +17,7 @@ pub(super) fn slowness(symptoms: &Symptoms) -> Vec<Attribution> {
     let added = symptoms.added_seconds;
     let mut causes = named(&claims, added);
     if causes.is_empty() && rules_out(parts) {
-        let accounted: f64 = claims.iter().map(|claim| claim.amount * claim.most).sum();
+        let accounted: f64 = claims.iter().map(|claim| claim.amount * claim.weight).sum();
         // What swings too much to be believed may still be it.
         let doubtful = |kind: PartKind| {
             let of = parts.iter().filter(|part| part.kind == kind && !kind.is_of_machine());
@@ -146,18 +146,27 @@ fn claims(symptoms: &Symptoms, parts: &[Part]) -> Vec<Claim> {
     // Where the CPU is what there is too little of, all that is ready waits for it.
     let lacks_cpu = cpu.max(held_up) >= MIN_SHARE * added;
     let runtime = if lacks_cpu { 0.0 } else { late };
-    let claim =
-        |cause, amount, of| Claim { cause, of, amount, queue: 0.0, most: 1.0, part: teller(of), may_suffer: false };
+    let claim = |cause, amount, of| {
+        Claim { cause, of, amount, queue: 0.0, weight: 1.0, most: 1.0, part: teller(of), may_suffer: false }
+    };
+    let suffering =
+        |claim, may_suffer| if may_suffer { Claim { most: WHILE_SHORT, may_suffer, ..claim } } else { claim };
+    // Where requests are others than usual, they do other things more often.
+    let is_mixed = symptoms.by_mix > MIN_SHARE * added;
+    let mixed =
+        |claim, rests_on_calls| if is_mixed && rests_on_calls { Claim { most: WHILE_MIXED, ..claim } } else { claim };
+    let rests_on_calls = of_database == CauseKind::NPlusOne;
+    let statements = Claim { queue, ..claim(of_database, database + queue, PartKind::Database) };
+    let statements = suffering(statements, is_short && !rests_on_calls && apart != Some(true));
     let mut claims = vec![
-        claim(CauseKind::Cache, misses, PartKind::CacheLoad),
-        Claim {
-            queue,
-            may_suffer: is_short && of_database == CauseKind::SlowQuery && apart != Some(true),
-            ..claim(of_database, database + queue, PartKind::Database)
-        },
-        Claim { may_suffer: is_short, ..claim(CauseKind::ConnectionPool, pool, PartKind::Pool) },
-        claim(of_calls, downstream, PartKind::Downstream),
-        claim(CauseKind::Cpu, cpu, PartKind::Cpu),
+        mixed(claim(CauseKind::Cache, misses, PartKind::CacheLoad), true),
+        mixed(statements, rests_on_calls),
+        suffering(claim(CauseKind::ConnectionPool, pool, PartKind::Pool), is_short),
+        mixed(
+            claim(of_calls, downstream, PartKind::Downstream),
+            calls(PartKind::Downstream) > duration(PartKind::Downstream),
+        ),
+        mixed(claim(CauseKind::Cpu, cpu, PartKind::Cpu), true),
         claim(CauseKind::Runtime, runtime, PartKind::Runtime),
     ];
     // Of what is left, the machine may have its part: first the one that lasted longest.
@@ -169,9 +178,9 @@ fn claims(symptoms: &Symptoms, parts: &[Part]) -> Vec<Claim> {
         (CauseKind::MemoryPressure, PartKind::Memory, BY_MACHINE),
         (CauseKind::DiskPressure, PartKind::Disk, BY_MACHINE),
     ]
-    .map(|(cause, kind, most)| {
+    .map(|(cause, kind, weight)| {
         let is_own = kind == PartKind::Crowd && !by_others;
-        Claim { most, ..claim(cause, if is_own { 0.0 } else { whole(kind) }, kind) }
+        Claim { weight, ..claim(cause, if is_own { 0.0 } else { whole(kind) }, kind) }
     });
     of_machine.sort_by(|one, other| other.amount.total_cmp(&one.amount));
     for claim in of_machine {

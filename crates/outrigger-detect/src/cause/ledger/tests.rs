@@ -206,6 +206,21 @@ fn what_a_load_consists_of_is_told_once() {
 }
 
 #[test]
+fn what_other_requests_do_more_often_is_doubtful() {
+    use PartKind::{CacheLoad, Cpu, Database};
+    let told = |by_mix, parts: &[Part]| {
+        let causes = attribute(&Symptoms { added_seconds: 10.0, by_mix, parts: parts.to_vec(), ..Symptoms::default() });
+        (causes[0].kind, causes[0].strength)
+    };
+    let parts = [part(Database, 9.0, 0.0), part(Cpu, 9.0, 0.0), part(CacheLoad, 9.0, 0.0)];
+    for (part, kind) in parts.into_iter().zip([CauseKind::NPlusOne, CauseKind::Cpu, CauseKind::Cache]) {
+        assert_eq!(told(1.0, &[part]), (kind, 0.9));
+        assert_eq!(told(5.0, &[part]), (kind, WHILE_MIXED));
+    }
+    assert_eq!(told(5.0, &[part(Database, 0.0, 9.0)]), (CauseKind::SlowQuery, 0.9));
+}
+
+#[test]
 fn added_time_is_made_up_of_its_parts() {
     use PartKind::{Cpu, Database, Disk, Pool, Unaccounted};
     let made_up = |parts: &[Part]| {
@@ -258,10 +273,10 @@ proptest! {
     fn strengths_are_shares_whatever_goes_in(
         parts in parts(any::<f64>()),
         added_seconds in any::<f64>(), failed in any::<f64>(), traffic in any::<f64>(), retried in any::<f64>(),
-        restarted: bool, crowded_by_others: bool,
+        restarted: bool, crowded_by_others: bool, by_mix in any::<f64>(),
     ) {
         let count = parts.len();
-        let symptoms = Symptoms { added_seconds, failed, traffic, retried, restarted, crowded_by_others, parts };
+        let symptoms = Symptoms { added_seconds, by_mix, failed, traffic, retried, restarted, crowded_by_others, parts };
         let causes = attribute(&symptoms);
         for cause in &causes {
             prop_assert!((0.0..=1.0).contains(&cause.strength), "{:?}", cause);
