@@ -204,9 +204,8 @@ impl Evidence {
             Some(last) if last.seconds + reading.seconds <= PIECE_SECONDS => last.add(reading),
             _ => self.recent.push_back(reading),
         }
-        let is_due = |oldest: &Reading| {
-            oldest.at.is_none_or(|then| at.duration_since(then).is_ok_and(|age| age > GUARD))
-        };
+        let is_due =
+            |oldest: &Reading| oldest.at.is_none_or(|then| at.duration_since(then).is_ok_and(|age| age > GUARD));
         while self.recent.front().is_some_and(|oldest| self.recent.len() > MAX_RECENT || is_due(oldest)) {
             self.learn_oldest();
         }

@@ -3,9 +3,9 @@
 use outrigger_detect::{CauseKind, Distribution};
 use serde::Serialize;
 
-use super::{AddedTime, Cause};
 use super::moved::Moved;
 use super::record::{Affected, How, Incident, Level};
+use super::{AddedTime, Cause};
 use super::{Incidents, Severity};
 use crate::profile::NoteView;
 use crate::time::Time;

@@ -53,9 +53,8 @@ pub(super) fn others(keys: &[(usize, &Key)], usual: &Usual, during: &Sums) -> (f
 /// Whether other programs take more of the processors than usual. Where the service does not tell its own share, it may be
 /// the service.
 pub(super) fn is_crowded(keys: &[(usize, &Key)], usual: &Usual, during: &Sums) -> bool {
-    let tells = |(id, key): &(usize, &Key)| {
-        key.measure == Measure::Part(PartKind::Cpu) && during.amount(*id).seconds > 0.0
-    };
+    let tells =
+        |(id, key): &(usize, &Key)| key.measure == Measure::Part(PartKind::Cpu) && during.amount(*id).seconds > 0.0;
     let (before, now) = others(keys, usual, during);
     now - before >= MORE_PROCESSORS && keys.iter().any(tells)
 }

@@ -222,7 +222,11 @@ fn statements_that_were_given_up_have_not_failed() {
             let mut text = String::new();
             let statement = format!("db_operation_name=\"SELECT\",error_type=\"{error}\"");
             for (name, labels, count) in [
-                ("http_server_request_duration_seconds", "http_request_method=\"GET\",http_route=\"/\"", service.second),
+                (
+                    "http_server_request_duration_seconds",
+                    "http_request_method=\"GET\",http_route=\"/\"",
+                    service.second,
+                ),
                 ("db_client_operation_duration_seconds", &*statement, given_up.into()),
             ] {
                 writeln!(text, "# TYPE {name} histogram\n{name}_bucket{{{labels},le=\"+Inf\"}} {count}").unwrap();

@@ -109,7 +109,9 @@ fn fact(kind: CauseKind, key: &Key, facts: &Facts<'_>) -> Option<String> {
             let (before, now) = facts.hit_ratio(&key.name)?;
             Some(format!("its hit ratio went from {} to {}", percent(before), percent(now)))
         }
-        CauseKind::SlowQuery | CauseKind::MissingIndex if facts.lacks_index(&key.name) => Some("its plan was found to read rows that an index would spare it".to_owned()),
+        CauseKind::SlowQuery | CauseKind::MissingIndex if facts.lacks_index(&key.name) => {
+            Some("its plan was found to read rows that an index would spare it".to_owned())
+        }
         CauseKind::NPlusOne => {
             let (route, statements) = facts.repeats()?;
             Some(format!(

@@ -216,14 +216,18 @@ pub fn attribute(symptoms: &Symptoms) -> Vec<Attribution> {
         if added >= GIVEN_UP * symptoms.failed && causes.iter().any(|cause| is_measured(cause, &symptoms.parts)) {
             // They fail because they are slow. What fails below is said beside that.
             let left = 1.0 - causes.iter().map(|cause| cause.strength).sum::<f64>();
-            let beside = |cause: &Attribution| cause.part.is_some() && causes.iter().all(|slow| slow.kind != cause.kind);
+            let beside =
+                |cause: &Attribution| cause.part.is_some() && causes.iter().all(|slow| slow.kind != cause.kind);
             let beside: Vec<_> = failures.into_iter().filter(beside).collect();
-            causes.extend(beside.into_iter().map(|cause| Attribution { strength: cause.strength * left.max(0.0), ..cause }));
+            causes.extend(
+                beside.into_iter().map(|cause| Attribution { strength: cause.strength * left.max(0.0), ..cause }),
+            );
         } else {
             causes = failures;
         }
     }
-    let coincidence = |kind, strength| Attribution { kind, strength, part: None, of_failures: false, may_suffer: false };
+    let coincidence =
+        |kind, strength| Attribution { kind, strength, part: None, of_failures: false, may_suffer: false };
     if symptoms.restarted {
         causes.push(coincidence(CauseKind::Deploy, BY_COINCIDENCE));
     }

@@ -24,7 +24,8 @@ fn the_time_that_requests_lost_is_told_by_parts() {
     service.serve(10, Second { statement_seconds: 1.04, use_seconds: 1.05, cpu: 1.4, ..CALM });
     let told = service.evidence.explain(&Trouble { onset, added_seconds: 20.0, failed: 0.0 }).unwrap().added_time;
     let parts: Vec<_> = told.iter().map(|added| (added.part, added.subject.as_deref())).collect();
-    let expected = [(PartKind::Database, Some("SELECT products")), (PartKind::Cpu, None), (PartKind::Unaccounted, None)];
+    let expected =
+        [(PartKind::Database, Some("SELECT products")), (PartKind::Cpu, None), (PartKind::Unaccounted, None)];
     assert_eq!(parts, expected, "{told:?}");
     assert!((told.iter().map(|added| added.seconds).sum::<f64>() - 20.0).abs() < 1e-6, "{told:?}");
     assert!((told.iter().map(|added| added.share).sum::<f64>() - 1.0).abs() < 1e-6, "{told:?}");

@@ -2,7 +2,7 @@
 
 use super::{
     Attribution, BY_ELIMINATION_AFTER_RESTART, BY_MACHINE, CauseKind, Claim, MIN_DEVIATION, MIN_SHARE, Part, PartKind,
-    Portion, Symptoms, WHILE_MIXED, WHILE_SHORT, named, rules_out,
+    Portion, Symptoms, WHILE_MIXED, WHILE_SHORT, named,
 };
 
 /// From this share of the added time on, a runtime that is late makes statements and pools look slower than they are.
@@ -125,8 +125,8 @@ fn claims(symptoms: &Symptoms, parts: &[Part]) -> Vec<Claim> {
     let of_one = believed(PartKind::Database).map(|(_, part)| part.by_calls + part.by_duration).fold(0.0, f64::max);
     let apart = stands_apart(parts, teller(PartKind::Database));
     let is_alike = of_database == CauseKind::SlowQuery && apart == Some(false);
-    let starved = computed.max(held_up).max(late) >= MIN_SHARE * added
-        && (is_alike || of_one < 0.5 * whole(PartKind::Database));
+    let starved =
+        computed.max(held_up).max(late) >= MIN_SHARE * added && (is_alike || of_one < 0.5 * whole(PartKind::Database));
     // Else it is not known what it would take with processors enough.
     let is_short = crowd.max(held_up) >= MIN_SHARE * added || late >= LATE * added || symptoms.surges();
     let (database, pool, cpu) = if starved {
@@ -146,8 +146,15 @@ fn claims(symptoms: &Symptoms, parts: &[Part]) -> Vec<Claim> {
     // Where the CPU is what there is too little of, all that is ready waits for it.
     let lacks_cpu = cpu.max(held_up) >= MIN_SHARE * added;
     let runtime = if lacks_cpu { 0.0 } else { late };
-    let claim = |cause, amount, of| {
-        Claim { cause, of, amount, queue: 0.0, weight: 1.0, most: 1.0, part: teller(of), may_suffer: false }
+    let claim = |cause, amount, of| Claim {
+        cause,
+        of,
+        amount,
+        queue: 0.0,
+        weight: 1.0,
+        most: 1.0,
+        part: teller(of),
+        may_suffer: false,
     };
     let suffering =
         |claim, may_suffer| if may_suffer { Claim { most: WHILE_SHORT, may_suffer, ..claim } } else { claim };
@@ -206,4 +213,10 @@ fn stands_apart(parts: &[Part], teller: Option<usize>) -> Option<bool> {
         sizes.get(sizes.len() / 2).copied()
     };
     Some(factor(one) >= APART * median(factor)? && longer(one) >= APART * median(longer)?)
+}
+
+/// Whether enough is measured for what is left to mean something: where the CPU time is not known, a service that computes
+/// looks like one that waits.
+fn rules_out(parts: &[Part]) -> bool {
+    parts.iter().any(|part| part.kind == PartKind::Cpu)
 }

@@ -85,8 +85,7 @@ fn a_surge_and_a_restart_are_said_beside_the_rest() {
 fn traffic_stands_behind_what_is_measured_and_before_what_is_ruled_out() {
     use PartKind::{Cpu, Database};
     let kinds = |added_seconds, failed, parts: &[Part]| {
-        let symptoms =
-            Symptoms { added_seconds, failed, traffic: 8.0, parts: parts.to_vec(), ..Symptoms::default() };
+        let symptoms = Symptoms { added_seconds, failed, traffic: 8.0, parts: parts.to_vec(), ..Symptoms::default() };
         let causes = attribute(&symptoms);
         let traffic = causes.iter().find(|cause| cause.kind == CauseKind::Traffic).unwrap();
         assert!(traffic.strength <= BY_COINCIDENCE, "{causes:?}");
