@@ -50,7 +50,7 @@ fn what_an_incident_cost_before_a_restart_says_nothing_of_the_next_one() {
     service.serve(61, CALM);
     let onset = service.now();
     service.serve(10, SLOW);
-    assert_eq!(first(&mut service, onset, 1000.0), Some(CauseKind::SlowQuery));
+    assert_eq!(first(&mut service, onset, 20.0), Some(CauseKind::SlowQuery));
     service.evidence = Evidence::restore(service.evidence.keep().unwrap());
     service.evidence.calm();
     assert!(service.evidence.recent.is_empty(), "what the incident brought is no normal");
