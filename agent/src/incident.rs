@@ -100,6 +100,7 @@ impl Incidents {
             }));
         }
         let incident = self.open_mut(target)?;
+        let was_firing = incident.is_firing();
         incident.silent_since = None;
         incident.unsaved = true;
         for route in &mut incident.routes {
@@ -116,6 +117,9 @@ impl Incidents {
         let role = |sign: &Sign| if sign.role == Role::Apart { Role::Supports } else { sign.role };
         incident.take_signs(signs.iter().map(|sign| (sign, role(sign))), at);
         incident.date(at);
+        if incident.is_firing() && !was_firing {
+            change = Some(Change::Reopened);
+        }
         if !incident.lasts() {
             incident.end(at);
             change = Some(Change::Resolved);

@@ -8,13 +8,18 @@ use crate::watch::{Role, Sign};
 impl Incidents {
     /// Takes in the signs of a target that have incidents of their own. Answers what became of which incident, by its id.
     ///
-    /// While the target's requests suffer, none opens: the sign stands in their incident. Nor does one as their aftermath.
+    /// While the target's requests suffer, none opens: the sign stands in their incident. Nor does one as their aftermath. If
+    /// that was called a false alarm, it stands only for what it held then.
     pub(crate) fn update_apart(&mut self, target: &str, at: SystemTime, signs: &[Sign]) -> Vec<(String, Change)> {
         let mut changes = Vec::new();
         let covered = |incidents: &Self, sign: &Sign| {
             let Some(newest) = incidents.newest(target) else { return false };
             let aftermath = Duration::try_from_secs_f64(sign.aftermath_seconds).unwrap_or_default();
-            newest.resolved_at.is_none_or(|ended| at.duration_since(ended).unwrap_or_default() <= aftermath)
+            let is_marked = |moved: &super::moved::Moved| moved.is(sign) && !moved.is_unmarked;
+            match newest.resolved_at {
+                None => newest.is_firing() || newest.moved.iter().any(is_marked),
+                Some(ended) => at.duration_since(ended).unwrap_or_default() <= aftermath,
+            }
         };
         let own = || signs.iter().filter(|sign| sign.role == Role::Apart);
         for sign in own() {
@@ -30,11 +35,15 @@ impl Incidents {
             if incident.scope == Scope::Requests {
                 continue;
             }
-            let scope = incident.scope.clone();
+            let (scope, was_firing) = (incident.scope.clone(), incident.is_firing());
             incident.silent_since = None;
             incident.unsaved = true;
             incident.take_signs(own().filter(|sign| Scope::of(sign) == scope).map(|sign| (sign, Role::Apart)), at);
             incident.date(at);
+            if incident.is_firing() && !was_firing {
+                changes.retain(|(id, _)| *id != incident.id);
+                changes.push((incident.id.clone(), Change::Reopened));
+            }
             if !incident.lasts() {
                 incident.end(at);
                 changes.push((incident.id.clone(), Change::Resolved));

@@ -85,6 +85,7 @@ impl Incidents {
         let incident = self.list.iter_mut().find(|incident| incident.id == id)?;
         let was_firing = incident.is_firing();
         incident.mark = Some(mark);
+        incident.moved.iter_mut().for_each(|moved| moved.is_unmarked = false);
         // A mark ends what fires, and taking it back begins it again.
         incident.sequence = incident.sequence.saturating_add(u32::from(incident.is_firing() != was_firing));
         incident.unsaved = true;

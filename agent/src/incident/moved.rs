@@ -29,10 +29,13 @@ pub(super) struct Moved {
     pub(super) during: Option<f64>,
     pub(super) words: String,
     pub(super) toll: Toll,
+    /// It came, or became graver, after a person last marked the incident.
+    #[serde(default)]
+    pub(super) is_unmarked: bool,
 }
 
 impl Moved {
-    fn is(&self, sign: &Sign) -> bool {
+    pub(super) fn is(&self, sign: &Sign) -> bool {
         self.signal == sign.signal && self.subject == sign.subject
     }
 
@@ -89,6 +92,9 @@ impl Incident {
             rank(a).cmp(&rank(b)).then(by_cost)
         });
         self.moved.truncate(MAX_MOVED);
+        if self.moved.iter().any(|moved| moved.is_unmarked && moved.lasts()) {
+            self.outgrow(at);
+        }
     }
 }
 
@@ -106,6 +112,7 @@ impl Moved {
             during: sign.now,
             words: sign.words.clone(),
             toll: Toll { requests: sign.requests, affected: sign.affected, seconds: sign.seconds },
+            is_unmarked: true,
         }
     }
 
@@ -113,6 +120,7 @@ impl Moved {
         let (started_at, severity) = (self.started_at.min(sign.since), self.severity.max(sign.severity));
         // What opened an incident keeps it open until it ends.
         let role = if self.role == Role::Supports { role } else { self.role };
-        *self = Self { started_at, severity, ..Self::of(sign, role) };
+        let is_unmarked = self.is_unmarked || severity > self.severity || role != self.role;
+        *self = Self { started_at, severity, is_unmarked, ..Self::of(sign, role) };
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::moved::Moved;
-use super::record::Incident;
+use super::record::{Incident, Mark};
 use crate::watch::{Role, Signal, Subject};
 
 /// From this share of affected requests on, an incident is critical.
@@ -64,15 +64,15 @@ impl Incident {
         self.started_at
     }
 
-    /// Whether it is worth an alert: it is open, and nobody called it a false alarm. The sequence counts how often this
-    /// changed.
+    /// Whether it is worth an alert: it is open, and nobody called all of it a false alarm. The sequence counts how often
+    /// this changed.
     pub(crate) fn is_firing(&self) -> bool {
-        self.is_open() && !self.is_false_alarm()
+        self.is_open() && !self.mark.as_ref().is_some_and(Mark::silences)
     }
 
     /// When it ended, or was called a false alarm.
     pub(crate) fn over_at(&self) -> Option<SystemTime> {
-        let marked_at = self.mark.as_ref().filter(|mark| mark.false_alarm).map(|mark| mark.at);
+        let marked_at = self.mark.as_ref().filter(|mark| mark.silences()).map(|mark| mark.at);
         self.resolved_at.into_iter().chain(marked_at).min()
     }
 

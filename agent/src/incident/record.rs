@@ -110,6 +110,20 @@ pub(crate) struct Mark {
     /// When that was said.
     #[serde(with = "time")]
     pub(crate) at: SystemTime,
+    /// When something else came, of which it was not said.
+    #[serde(with = "time::maybe", default)]
+    pub(super) outgrown_at: Option<SystemTime>,
+}
+
+impl Mark {
+    pub(crate) fn new(false_alarm: bool, note: String, at: SystemTime) -> Self {
+        Self { false_alarm, note, at, outgrown_at: None }
+    }
+
+    /// Whether it says that nothing is the matter, and still says so of everything.
+    pub(super) fn silences(&self) -> bool {
+        self.false_alarm && self.outgrown_at.is_none()
+    }
 }
 
 /// One signal of one route in an incident.
@@ -211,20 +225,23 @@ impl Incident {
                 route.ended = None;
                 route.score = finding.verdict.score;
             }
-            None => self.routes.push(Affected {
-                key: finding.key.clone(),
-                signal: finding.signal,
-                ended: None,
-                started_at,
-                flared_at: Some(started_at),
-                score: finding.verdict.score,
-                before,
-                during,
-                words,
-                earlier: Toll::default(),
-                latest,
-                distribution: None,
-            }),
+            None => {
+                self.routes.push(Affected {
+                    key: finding.key.clone(),
+                    signal: finding.signal,
+                    ended: None,
+                    started_at,
+                    flared_at: Some(started_at),
+                    score: finding.verdict.score,
+                    before,
+                    during,
+                    words,
+                    earlier: Toll::default(),
+                    latest,
+                    distribution: None,
+                });
+                self.outgrow(at);
+            }
         }
     }
 
@@ -245,6 +262,15 @@ impl Incident {
             if *signal == Signal::Latency {
                 route.distribution = watch.distribution();
             }
+        }
+    }
+
+    /// Notes that something is the matter of which nobody said that it is none. What a person said stays, but the incident
+    /// is told again.
+    pub(super) fn outgrow(&mut self, at: SystemTime) {
+        if let Some(mark) = self.mark.as_mut().filter(|mark| mark.silences()) {
+            mark.outgrown_at = Some(at);
+            self.sequence = self.sequence.saturating_add(u32::from(self.is_firing()));
         }
     }
 

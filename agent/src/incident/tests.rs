@@ -1,4 +1,5 @@
 use super::*;
+use crate::watch::Subject;
 use outrigger_detect::{CauseKind, Ending, ErrorShift, LatencyShift, Quantiles, Shift};
 
 const TARGET: &str = "127.0.0.1:9464";
@@ -239,7 +240,7 @@ fn what_was_kept_goes_on_where_it_was() {
     story.step(&[("/b", latency, slow(10, 4, 1.0)), ("/c", Signal::Errors, failing(9, 3))]);
     story.step(&[("/b", latency, slow(20, 5, 2.0))]);
     let id = story.incidents.newest(TARGET).unwrap().id.clone();
-    let mark = Mark { false_alarm: true, note: "a backup".to_owned(), at: story.now };
+    let mark = Mark::new(true, "a backup".to_owned(), story.now);
     assert!(story.incidents.mark(&id, mark.clone()).is_some() && story.incidents.mark("0-0", mark).is_none());
 
     let before = story.json();
@@ -338,4 +339,74 @@ fn causes_are_told_in_the_view_and_the_likeliest_in_the_summary() {
     story.step(&[("/search", Signal::Latency, CALM)]);
     assert_eq!(story.incidents.open(TARGET), None);
     assert_eq!(story.json()["incidents"][0]["causes"][0]["cause"], "connection_pool");
+}
+
+/// A resource that fills, as the agent's own detectors see it.
+fn full(subject: &str, severity: Severity, at: SystemTime) -> Sign {
+    Sign {
+        subject: Subject::resource("pool", subject),
+        signal: Signal::Saturation,
+        role: Role::Apart,
+        severity,
+        score: 1.0,
+        since: at,
+        words: "10 of 10 in use".to_owned(),
+        before: None,
+        now: Some(1.0),
+        requests: 0,
+        affected: 0,
+        seconds: 0.0,
+        aftermath_seconds: 120.0,
+    }
+}
+
+#[test]
+fn what_fills_beside_a_false_alarm_has_an_incident_of_its_own_unless_the_mark_was_about_it() {
+    let key = key("/a");
+    let (mut incidents, mut at) = (Incidents::default(), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    let mut page = |incidents: &mut Incidents, signs: &[(&str, Severity)]| {
+        at += Duration::from_secs(1);
+        let signs: Vec<_> = signs.iter().map(|(name, severity)| full(name, *severity, at)).collect();
+        let slow = slow(10, 3, 1.0);
+        incidents.update(TARGET, at, &[Finding { key: &key, signal: Signal::Latency, verdict: &slow }], &signs);
+        let changes = incidents.update_apart(TARGET, at, &signs);
+        changes.into_iter().map(|(_, change)| change).collect::<Vec<_>>()
+    };
+    let soon = ("orders", Severity::Warning);
+    assert_eq!(page(&mut incidents, &[soon]), [], "it stands in the incident of those who suffer");
+    let id = incidents.newest(TARGET).unwrap().id.clone();
+    incidents.mark(&id, Mark::new(true, String::new(), UNIX_EPOCH));
+    assert_eq!(page(&mut incidents, &[soon]), [], "a person saw it");
+    let full = ("orders", Severity::Critical);
+    assert_eq!(page(&mut incidents, &[full]), [Change::Opened], "it is graver than it was");
+    assert_eq!(page(&mut incidents, &[full, ("users", Severity::Warning)]), [Change::Opened], "and this one is new");
+    assert!(!incidents.get(&id).unwrap().is_firing(), "the requests are what they were");
+
+    // The same of an incident about a resource itself.
+    let own = incidents.all_open(TARGET).find(|incident| incident.id != id).unwrap().id.clone();
+    for (severity, changes) in [(Severity::Warning, vec![]), (Severity::Critical, vec![Change::Reopened])] {
+        if severity == Severity::Warning {
+            incidents.mark(&own, Mark::new(true, String::new(), UNIX_EPOCH));
+            let known = incidents.get(&own).unwrap();
+            assert!(known.is_open() && !known.is_firing());
+        }
+        assert_eq!(page(&mut incidents, &[full, ("users", severity)]), changes, "{severity:?}");
+    }
+}
+
+#[test]
+fn what_older_agents_marked_stays_silent_until_something_new_comes() {
+    let mut story = Story::new();
+    story.step(&[("/a", Signal::Latency, slow(10, 3, 1.0))]);
+    let id = story.incidents.newest(TARGET).unwrap().id.clone();
+    story.incidents.mark(&id, Mark::new(true, String::new(), story.now));
+    let mut kept = serde_json::to_value(story.incidents.take_unsaved()).unwrap();
+    kept[0]["mark"].as_object_mut().unwrap().remove("outgrown_at");
+    let kept: Vec<Incident> = serde_json::from_value(kept).unwrap();
+    story.incidents = Incidents::restore(&IncidentSettings::default(), kept, story.now, |_| true);
+    assert_eq!(story.step(&[("/a", Signal::Latency, slow(20, 6, 1.0))]), None);
+    let failing = ("/checkout", Signal::Errors, failing(9, 9));
+    assert_eq!(story.step(&[("/a", Signal::Latency, slow(20, 6, 1.0)), failing]), Some(Change::Reopened));
+    assert!(story.incidents.any_firing(TARGET));
+    assert_eq!(story.incidents.get(&id).unwrap().sequence, 3);
 }

@@ -110,6 +110,8 @@ pub(crate) struct MarkView {
     pub(crate) false_alarm: bool,
     pub(crate) note: String,
     at: Time,
+    /// When something else came, so that the incident is told again.
+    pub(crate) outgrown_at: Option<Time>,
 }
 
 impl Incident {
@@ -136,6 +138,7 @@ impl Incident {
                 false_alarm: mark.false_alarm,
                 note: mark.note.clone(),
                 at: Time(mark.at),
+                outgrown_at: mark.outgrown_at.map(Time),
             }),
         }
     }

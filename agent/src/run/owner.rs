@@ -314,7 +314,7 @@ impl Owner {
             What::Incident { id } => return self.incident(&id),
             What::Picture { id } => return self.picture(&id),
             What::Mark { id, false_alarm, note } => {
-                if self.state.mark(&id, Mark { false_alarm, note, at: SystemTime::now() }) {
+                if self.state.mark(&id, Mark::new(false_alarm, note, SystemTime::now())) {
                     self.tell();
                 }
                 return self.incident(&id);

@@ -280,7 +280,7 @@ fn a_false_alarm_ends_what_fires_and_stays_so() {
     let id = world.seen[0].1.clone();
     let mark = |world: &mut World, false_alarm| {
         let at = world.now;
-        world.incidents.mark(&id, Mark { false_alarm, note: String::new(), at });
+        world.incidents.mark(&id, Mark::new(false_alarm, String::new(), at));
         world.save();
         world.attempt(true);
         world.save();
