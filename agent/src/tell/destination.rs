@@ -17,6 +17,8 @@ use crate::client::Client;
 use crate::client::pause::{Pause, retry_after};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How long the rest of an answer is waited for.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most that is read of an answer.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -165,18 +167,17 @@ pub(super) async fn send(client: &Client, request: Ready, timeout: Duration) -> 
         Err(error) => return Outcome::Refused(error.to_string()),
     };
     let later = |reason: String| Outcome::Later { reason, after: None };
-    let exchange = async {
-        let response = match client.send(request).await {
-            Ok(response) => response,
-            Err(error) => return later(error.to_string()),
-        };
-        let (status, after) = (response.status(), retry_after(response.headers()));
-        // What it says does not matter, but an answer that was read leaves its connection to the next request.
-        let _ = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        judge(status, after)
+    let response = match tokio::time::timeout(timeout, client.send(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return later(error.to_string()),
+        Err(_) => return later(format!("no answer within {}", humantime::format_duration(timeout))),
     };
-    let timed_out = |_| later(format!("no answer within {}", humantime::format_duration(timeout)));
-    tokio::time::timeout(timeout, exchange).await.unwrap_or_else(timed_out)
+    let (status, after) = (response.status(), retry_after(response.headers()));
+    // What it says does not matter, nor whether it ends, but an answer that was read leaves its connection to the next
+    // request.
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect();
+    let _ = tokio::time::timeout(BODY_TIMEOUT, body).await;
+    judge(status, after)
 }
 
 /// What is wrong with the message stays wrong. Anything else, a wrong password too, may be put right meanwhile.
