@@ -28,8 +28,8 @@ use crate::tell::Told;
 use crate::watch::{Role, Sign, Signal, Spent, Watches};
 pub(crate) use cause::{AddedTime, Cause, Evidence, Explanation, KeptEvidence, Trouble};
 pub(crate) use kept::is_id;
-pub(crate) use opening::Opening;
 pub use opening::Severity;
+pub(crate) use opening::{Opening, Part};
 pub(crate) use record::{Incident, Mark, Scope};
 pub(crate) use view::{IncidentView, IncidentsView};
 

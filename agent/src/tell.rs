@@ -11,6 +11,7 @@ mod alert;
 mod destination;
 mod due;
 mod event;
+mod handover;
 mod hold;
 mod matcher;
 mod message;
@@ -35,9 +36,10 @@ use tokio::task::JoinSet;
 use crate::client::Client;
 use crate::incident::{Incident, Incidents};
 use destination::{Destination, Outcome, Ready, send};
-use event::Event;
-pub(crate) use hold::Reason;
+use event::{Event, Turn};
+use handover::Handover;
 use hold::{ByReason, add};
+pub(crate) use hold::{HeldView, Reason};
 use message::Change;
 pub use quiet::{QuietHours, UtcOffset};
 use rate::Rate;
@@ -98,7 +100,7 @@ pub(crate) struct ChannelHealth {
     pub(crate) rejected: u64,
     /// Changes that nobody took for a day.
     pub(crate) expired: u64,
-    /// Changes of incidents that are kept no longer.
+    /// Changes of incidents that are kept no longer, or of a destination that is none any more.
     pub(crate) forgotten: u64,
     /// Changes that were held back, or not meant for it, once for each reason.
     pub(crate) held: ByReason,
@@ -140,6 +142,10 @@ pub(crate) struct Teller {
     /// Where people find the agent's page, without a slash at the end.
     page: String,
     destinations: Vec<Destination>,
+    /// Destinations that are none any more, until the incidents know.
+    handovers: Vec<Handover>,
+    /// Time between two ticks.
+    interval: Duration,
     silences: Silences,
     pub(crate) work: JoinSet<Sent>,
     health: TellHealth,
@@ -151,6 +157,8 @@ impl Teller {
         Self {
             page: settings.page_url.as_ref().map_or_else(|| page.to_owned(), ToString::to_string),
             destinations: Destination::all(settings),
+            handovers: Vec::new(),
+            interval: Duration::ZERO,
             settings: settings.clone(),
             silences: Silences::default(),
             work: JoinSet::new(),
@@ -160,6 +168,7 @@ impl Teller {
 
     /// Tells by other settings from now on. What runs, runs to its end.
     pub(crate) fn set(&mut self, settings: &TellSettings, page: &str) {
+        let old: Vec<_> = self.destinations.iter().map(|at| at.key.clone()).collect();
         let mut new = Self::new(settings, page);
         for destination in &mut new.destinations {
             if let Some(old) = self.destinations.iter_mut().find(|old| old.key == destination.key) {
@@ -168,6 +177,12 @@ impl Teller {
         }
         new.destinations = new.destinations.into_iter().map(|at| at.bounded(settings)).collect();
         (self.settings, self.page, self.destinations) = (new.settings, new.page, new.destinations);
+        self.hand_over(old);
+    }
+
+    /// There is a tick this often from now on.
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
     }
 
     /// Goes on from what an earlier agent kept.
@@ -176,6 +191,7 @@ impl Teller {
         for destination in &mut self.destinations {
             destination.rate = kept.rates.get(&destination.key).cloned().unwrap_or_default();
         }
+        self.hand_over(kept.rates.into_keys());
     }
 
     /// What another agent needs to go on from here.
@@ -217,8 +233,9 @@ impl Teller {
                 self.health.of(destination.channel).forgotten += 1;
             }
         }
+        let mut is_news = self.end_handovers(incidents);
         let destinations: Vec<_> = self.destinations.iter().map(|at| (at.key.as_str(), at.channel)).collect();
-        let (mut is_news, mut excluded) = (false, Vec::new());
+        let mut excluded = Vec::new();
         for incident in incidents.all_mut().filter(|incident| incident.is_firing()) {
             is_news |= incident.enrol(&destinations, now, &self.settings, &service_of, &mut excluded);
         }
@@ -276,9 +293,9 @@ impl Teller {
         let settings = &self.settings;
         match destination.channel {
             Channel::Alertmanager => {
-                let ahead = settings.resend_interval * alert::INTERVALS_AHEAD;
-                let alerts = changes.iter().map(|change| (change.incident, change.times));
-                Some((destination.json(alert::body(alerts, &self.page, now, ahead), Vec::new()), due.len()))
+                // It is sent no sooner than at a tick, and not while a request is under way.
+                let ahead = settings.resend_interval.max(self.interval).max(settings.timeout) * alert::INTERVALS_AHEAD;
+                Some((destination.json(alert::body(&changes, now, ahead), Vec::new()), due.len()))
             }
             Channel::Webhook => {
                 let (template, secret) = (settings.webhook_template.as_ref(), settings.webhook_secret.as_ref());
@@ -352,6 +369,8 @@ fn note_tries(incidents: &mut Incidents, key: &str, events: &[(String, Event)]) 
 impl Incident {
     /// Words for a change, with what it is about.
     fn headline(&self, event: Event) -> String {
-        format!("Incident {} on {}", event.state(), self.target())
+        let (state, target) = (event.state(), self.target());
+        let now = if event.turn == Turn::Graver { format!(": now {}", event.severity.as_str()) } else { String::new() };
+        format!("Incident {state} on {target}{now}")
     }
 }

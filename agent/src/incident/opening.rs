@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::moved::Moved;
-use super::record::{Incident, Mark};
+use super::record::{Affected, Incident, Mark};
 use crate::watch::{Role, Signal, Subject};
 
 /// From this share of affected requests on, an incident is critical.
@@ -27,11 +27,23 @@ pub(crate) struct Opening {
     pub(crate) severity: Severity,
 }
 
-/// How grave an incident is, by its suspect: the route that cost its callers most time, or what moved if no route did.
+/// One thing that an incident is about.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part<'a> {
+    /// Empty if it is no route.
+    pub(crate) route: &'a str,
+    /// Empty if it is a route.
+    pub(crate) subject: String,
+    pub(crate) signal: Signal,
+    pub(crate) severity: Severity,
+    lasts: bool,
+}
+
+/// How grave an incident is, by the gravest of its routes that are anomalous, and of what else moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Less than a fifth of the suspect's requests were affected; or it can wait for days, as a slow leak can.
+    /// Less than a fifth of the route's requests were affected; or it can wait for days, as a slow leak can.
     Warning,
     /// A fifth of them or more; or it cannot wait, as a full pool cannot.
     Critical,
@@ -76,15 +88,35 @@ impl Incident {
         self.resolved_at.into_iter().chain(marked_at).min()
     }
 
-    /// Every route that is anomalous, or was, and what else opened the incident: a route or a subject, the other one empty,
-    /// with the signal.
-    pub(crate) fn affected(&self) -> impl Iterator<Item = (&str, String, Signal)> {
-        let moved = self.moved.iter().filter(|moved| moved.role != Role::Supports);
-        let moved = moved.map(|moved| match &moved.subject {
-            Subject::Route(key) => (key.route.as_str(), String::new(), moved.signal),
-            subject => ("", subject.to_string(), moved.signal),
+    /// Every route that is anomalous, or was, what else opened the incident, and what would have one of its own if this one
+    /// did not stand for it.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let is_open = self.is_open();
+        let routes = self.routes.iter().map(move |route| Part {
+            route: &route.key.route,
+            subject: String::new(),
+            signal: route.signal,
+            severity: route.severity(),
+            lasts: is_open && route.ended.is_none(),
         });
-        self.routes.iter().map(|route| (route.key.route.as_str(), String::new(), route.signal)).chain(moved)
+        let moved = self.moved.iter().filter(|moved| moved.role != Role::Supports || moved.is_apart());
+        routes.chain(moved.map(move |moved| {
+            let (route, subject) = match &moved.subject {
+                Subject::Route(key) => (key.route.as_str(), String::new()),
+                subject => ("", subject.to_string()),
+            };
+            // What is full is grave, also where it stands in the incident of those who suffer from it; what that spends of a
+            // budget is as grave as they are.
+            let weighs = moved.role != Role::Supports || moved.signal == Signal::Saturation;
+            let severity = if weighs { moved.severity } else { Severity::Warning };
+            Part { route, subject, signal: moved.signal, severity, lasts: is_open && moved.ended_at.is_none() }
+        }))
+    }
+
+    /// The gravest of what goes on, or of all once nothing does, where each thing is as grave as this says.
+    pub(crate) fn gravest(&self, severity: impl Fn(&Part<'_>) -> Severity) -> Severity {
+        let gravest = self.parts().map(|part| (part.lasts, severity(&part))).max();
+        gravest.map_or(Severity::Warning, |(_, severity)| severity)
     }
 
     /// The likeliest cause in one word.
@@ -96,22 +128,24 @@ impl Incident {
     /// The suspect as it stands now.
     pub(crate) fn opening(&self) -> Opening {
         let Some(suspect) = self.routes.first() else { return self.opening_of_moved() };
-        let total = suspect.total();
-        let is_critical = total.affected as f64 >= CRITICAL_SHARE * total.requests as f64;
-        let by_requests = if is_critical { Severity::Critical } else { Severity::Warning };
         Opening {
             service: None,
             method: suspect.key.method.clone(),
             route: suspect.key.route.clone(),
             subject: None,
             signal: suspect.signal,
-            severity: by_requests.max(self.severity_of_moved()),
+            severity: self.gravest(|part| part.severity),
         }
     }
 
     /// How far from usual the farthest of its routes is; none if it is about no route.
     pub(crate) fn highest_score(&self) -> Option<f64> {
         self.routes.iter().map(|route| route.score).max_by(f64::total_cmp)
+    }
+
+    /// Whether something fills or burns that would have an incident of its own.
+    pub(crate) fn holds_another(&self) -> bool {
+        self.moved.iter().any(|moved| moved.is_apart() && moved.ended_at.is_none())
     }
 
     fn opening_of_moved(&self) -> Opening {
@@ -126,15 +160,8 @@ impl Incident {
             method: key.as_ref().map(|key| key.method.clone()).unwrap_or_default(),
             route: key.map(|key| key.route).unwrap_or_default(),
             signal: suspect.map_or(Signal::Latency, |moved| moved.signal),
-            severity: self.severity_of_moved(),
+            severity: self.gravest(|part| part.severity),
         }
-    }
-
-    fn severity_of_moved(&self) -> Severity {
-        // What is full is grave, also where it stands in the incident of those who suffer from it.
-        let weighs = |moved: &&Moved| moved.role != Role::Supports || moved.signal == Signal::Saturation;
-        let opening = self.moved.iter().filter(weighs);
-        opening.map(|moved| moved.severity).max().unwrap_or(Severity::Warning)
     }
 
     /// What a reader would notice: the suspect, how many routes are affected, the likeliest cause, the function that grew,
@@ -149,5 +176,20 @@ impl Incident {
         let (signal, routes) = (signal.as_str(), self.routes.len());
         let moved = self.moved.iter().filter(|moved| moved.role != Role::Supports).count();
         format!("{method} {route}{subject} {signal}, {routes} routes, {moved} more, {cause:?}{culprit}{silent}")
+    }
+}
+
+impl Affected {
+    fn severity(&self) -> Severity {
+        let total = self.total();
+        let is_critical = total.affected as f64 >= CRITICAL_SHARE * total.requests as f64;
+        if is_critical { Severity::Critical } else { Severity::Warning }
+    }
+}
+
+impl Moved {
+    /// Whether it has incidents of its own, unless requests suffer at the time.
+    fn is_apart(&self) -> bool {
+        matches!(self.signal, Signal::Burn | Signal::Saturation)
     }
 }

@@ -83,6 +83,7 @@ impl Owner {
         let mut state = State::new(&settings);
         let mut memory = store.load();
         let mut teller = Teller::new(&settings.tell, &format!("http://{address}"));
+        teller.set_interval(settings.interval);
         teller.restore(memory.snapshot.as_mut().map(|snapshot| std::mem::take(&mut snapshot.tell)).unwrap_or_default());
         if let Some(why) = state.restore(&settings, memory, SystemTime::now()) {
             store.set_state_aside(&why);

@@ -76,6 +76,7 @@ impl Owner {
         if settings.tell != old.tell {
             self.teller.set(&settings.tell, &self.page);
         }
+        self.teller.set_interval(settings.interval);
         self.state.apply(&settings, SystemTime::now());
         self.album.retain(|label| settings.targets.iter().any(|target| target.label() == label));
         if settings.targets != old.targets {

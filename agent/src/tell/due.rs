@@ -7,9 +7,9 @@ use super::destination::Destination;
 use super::event::{Event, Turn};
 use super::hold::{Flaps, Reason, add};
 use super::{Channel, Teller, alert};
-use crate::incident::Incidents;
+use crate::incident::{Incident, Incidents};
 
-/// The most alerts of one request, what is new first. One target has at most one that fires.
+/// The most alerts of one request, what is new first.
 const MAX_ALERTS: usize = 1000;
 /// The most changes in one message.
 const MAX_GROUP: usize = 50;
@@ -24,7 +24,11 @@ impl Teller {
         is_kept: bool,
     ) -> Vec<(String, Event, u32)> {
         let key = &destination.key;
-        if incidents.all_mut().all(|incident| !incident.is_firing() && incident.untold(key, false) == 0) {
+        let is_told = |incident: &mut Incident| {
+            let is_resent = destination.channel == Channel::Alertmanager && incident.is_just_over(now);
+            !incident.is_firing() && incident.untold(key, false) == 0 && !is_resent
+        };
+        if incidents.all_mut().all(is_told) {
             return Vec::new();
         }
         let flaps = Flaps::of(incidents, &destination.key, now);
@@ -43,44 +47,52 @@ impl Teller {
         now: SystemTime,
         is_kept: bool,
     ) -> Vec<(String, Event, u32)> {
+        let key = &destination.key;
         let resend = destination.sent.is_none_or(|at| at.elapsed() >= self.settings.resend_interval);
         let mut labels = HashSet::new();
-        let (mut firing, mut is_new) = (Vec::new(), false);
+        let (mut due, mut is_any_new) = (Vec::new(), false);
         // Newest first: an older alert of the same labels is the same alert, and has nothing to say any more.
         for incident in incidents.all_mut() {
-            let Some(event) = incident.current(&destination.key) else { continue };
-            let is_pending = !incident.is_accepted(&destination.key, event);
-            if !incident.is_firing() && !is_pending {
-                labels.insert(alert::labels(incident));
-                continue;
-            }
-            if is_pending && event.turn != Turn::Resolved {
-                if self.first_change(destination, incident, flaps, now).is_none() {
+            let Some(event) = incident.current(key) else { continue };
+            let is_pending = !incident.is_accepted(key, event);
+            // A beginning that is not told, or that it became graver.
+            let mut news = None;
+            if event.turn != Turn::Resolved {
+                incident.forget_end_before(key, event);
+                news = self.first_change(destination, incident, flaps, now);
+                if is_pending && news.is_none() {
                     continue;
                 }
-            } else if is_pending && let Some(reason) = incident.held(&destination.key, event.sequence) {
+            } else if is_pending && let Some(reason) = incident.held(key, event.sequence) {
                 // Its beginning was held back until its end came.
-                let untold = incident.untold(&destination.key, false);
+                let untold = incident.untold(key, false);
                 add(&mut self.health.of(destination.channel).skipped, reason, untold);
-                incident.accept(&destination.key, event, None);
+                incident.accept(key, event, None);
                 continue;
             }
-            if !labels.insert(alert::labels(incident)) {
-                incident.accept(&destination.key, event, None);
-                continue;
+            for event in incident.alerts(event) {
+                let is_new = is_pending || (event.turn != Turn::Resolved && !incident.knows(key, event.severity));
+                if is_new && !is_pending && news.is_none() {
+                    continue;
+                }
+                if !labels.insert(alert::labels(incident, event.severity)) {
+                    incident.accept(key, event, None);
+                    continue;
+                }
+                self.health.of(destination.channel).pending += u64::from(is_new);
+                let is_resent = event.turn != Turn::Resolved || (incident.is_just_over(now) && incident.was_told(key));
+                if !(is_new || is_resent) || (is_kept && !incident.is_saved()) {
+                    continue;
+                }
+                is_any_new |= is_new;
+                due.push((incident.id.clone(), event, flaps.times(incident), is_new));
             }
-            self.health.of(destination.channel).pending += u64::from(is_pending);
-            if is_kept && !incident.is_saved() {
-                continue;
-            }
-            is_new |= is_pending;
-            firing.push((incident.id.clone(), event, flaps.times(incident), is_pending));
         }
-        firing.sort_by_key(|(.., is_pending)| !is_pending);
-        if !(resend || is_new) {
+        due.sort_by_key(|(_, event, _, is_new)| (!is_new, event.turn == Turn::Resolved));
+        if !(resend || is_any_new) {
             return Vec::new();
         }
-        firing.into_iter().take(MAX_ALERTS).map(|(id, event, times, _)| (id, event, times)).collect()
+        due.into_iter().take(MAX_ALERTS).map(|(id, event, times, _)| (id, event, times)).collect()
     }
 
     fn message(
@@ -104,12 +116,15 @@ impl Teller {
             if is_kept && !incident.is_saved() {
                 continue;
             }
+            let (incident, key) = (&*incident, &destination.key);
             let times = flaps.times(incident);
             let is_stuck = due.first().is_some_and(|(id, ..)| Some(id) == destination.stuck.as_ref());
             if together == 1 && is_stuck {
                 due.clear();
             }
-            let changes = incident.changes_from(first).take(together.saturating_sub(due.len()));
+            // A beginning that is to wait does so also after an end that is told.
+            let goes = |event: &Event| *event == first || !self.waits(key, incident, *event, flaps, now);
+            let changes = incident.changes_from(first).take_while(goes).take(together.saturating_sub(due.len()));
             due.extend(changes.map(|event| (incident.id.clone(), event, times)));
         }
         if due.is_empty() {

@@ -9,6 +9,7 @@ use super::Teller;
 use super::destination::Destination;
 use super::event::{Event, Turn};
 use crate::incident::{Incident, Incidents, Severity};
+use crate::time::Time;
 
 /// Why a change is not told now, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,14 @@ impl Reason {
     pub(crate) fn drops(self) -> bool {
         matches!(self, Self::Silenced | Self::Flapping)
     }
+}
+
+/// Why nobody is told of an incident, as the API shows it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct HeldView {
+    pub(crate) reason: Reason,
+    /// When the silence ends that holds it.
+    pub(crate) until: Option<Time>,
 }
 
 /// How many changes for each reason, in the order of [`Reason::ALL`].
@@ -119,24 +128,36 @@ impl Teller {
             return None;
         }
         let settings = &self.settings;
-        if self.silences.cover(&settings.silences, incident, now) {
+        if self.silences.until(&settings.silences, incident, now).is_some() {
             return Some(Reason::Silenced);
         }
-        let is_quiet = settings.quiet_hours.iter().any(|hours| hours.hold(now, settings.utc_offset));
-        let gravity = self.gravity(incident);
-        if is_quiet && gravity < settings.quiet_below {
+        let gravity = incident.severity();
+        if gravity < settings.quiet_below && self.is_quiet(now) {
             return Some(Reason::QuietHours);
         }
-        let begins = matches!(event.turn, Turn::Opened | Turn::Reopened);
-        (begins && flaps.hold(incident, settings.flap_after, gravity == Severity::Critical, now))
+        (event.turn.begins() && flaps.hold(incident, settings.flap_after, gravity == Severity::Critical, now))
             .then_some(Reason::Flapping)
     }
 
-    /// How grave an incident is: as a rule says, else as it was when it was first told or has become since.
-    fn gravity(&self, incident: &Incident) -> Severity {
-        let told = incident.told_opening();
-        let rule = self.settings.rules.iter().find(|rule| rule.fits(incident, told.service.as_deref()));
-        rule.and_then(|rule| rule.severity).unwrap_or_else(|| incident.severity().max(incident.opening().severity))
+    /// Whether a change that follows others in one message waits instead.
+    pub(super) fn waits(&self, key: &str, incident: &Incident, event: Event, flaps: &Flaps, now: SystemTime) -> bool {
+        !incident.was_tried(key, event) && self.hold(incident, event, flaps, now).is_some()
+    }
+
+    /// Why nobody is told of an incident, as the API shows it, if nobody is.
+    pub(crate) fn held(&self, incident: &Incident, now: SystemTime) -> Option<HeldView> {
+        let reason = incident.told.held(incident.sequence).filter(|_| incident.is_firing())?;
+        let until = match reason {
+            // It may be over, and what it held about to be told.
+            Reason::Silenced => Some(self.silences.until(&self.settings.silences, incident, now)?),
+            Reason::QuietHours if !self.is_quiet(now) => return None,
+            _ => None,
+        };
+        Some(HeldView { reason, until: until.map(Time) })
+    }
+
+    fn is_quiet(&self, now: SystemTime) -> bool {
+        self.settings.quiet_hours.iter().any(|hours| hours.hold(now, self.settings.utc_offset))
     }
 
     /// The first change of an incident that a destination is to be told now. What is held is noted, and dropped if it is
@@ -159,11 +180,11 @@ impl Teller {
             if incident.note_hold(&destination.key, event.sequence, reason) {
                 add(&mut health.held, reason, 1);
             }
-            if !(reason.drops() && event.turn != Turn::Updated && event.sequence < incident.sequence) {
+            if !(reason.drops() && !event.turn.is_between() && event.sequence < incident.sequence) {
                 add(&mut health.on_hold, reason, incident.untold(&destination.key, with_updates));
                 return None;
             }
-            let end = Event { turn: Turn::Resolved, sequence: event.sequence + 1, update: 0 };
+            let end = Event { turn: Turn::Resolved, sequence: event.sequence + 1, ..event };
             incident.accept(&destination.key, end, None);
             add(&mut health.skipped, reason, 2);
         }

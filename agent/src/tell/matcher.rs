@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::row::Cell;
-use crate::incident::Incident;
+use crate::incident::{Incident, Part};
 use crate::watch::Signal;
 
 /// Patterns by what they are held against. `*` in a pattern stands for any text; all patterns have to fit.
@@ -45,11 +45,9 @@ impl Matcher {
         self.0.iter().map(|(name, pattern)| (name.as_str(), pattern.as_str()))
     }
 
-    /// Whether an incident's suspect fits.
-    pub(super) fn fits(&self, incident: &Incident, service: Option<&str>) -> bool {
-        let opening = incident.told_opening();
-        let subject = opening.subject.unwrap_or_default();
-        self.fits_rest(incident, service) && self.fits_suspect(&opening.route, &subject, opening.signal)
+    /// Whether one thing that an incident is about fits.
+    pub(super) fn fits(&self, incident: &Incident, service: Option<&str>, part: &Part<'_>) -> bool {
+        self.fits_part(part) && self.fits_rest(incident, service)
     }
 
     /// Whether everything that an incident is about fits: one route, or subject, that does not makes it another trouble.
@@ -57,19 +55,20 @@ impl Matcher {
         let opening = incident.told_opening();
         self.fits_rest(incident, opening.service.as_deref())
             && self.holds("subject", &opening.subject.unwrap_or_default())
-            && incident.affected().all(|(route, subject, signal)| self.fits_suspect(route, &subject, signal))
+            && incident.parts().all(|part| self.fits_part(&part))
     }
 
     fn fits_rest(&self, incident: &Incident, service: Option<&str>) -> bool {
-        let cause = incident.likeliest().unwrap_or_default();
         self.holds("target", incident.target())
             && self.holds("service", service.unwrap_or_default())
-            && self.holds("cause", &cause)
+            && (!self.0.contains_key("cause") || self.holds("cause", &incident.likeliest().unwrap_or_default()))
     }
 
     /// A subject is what is no route: a dependency, a resource, the service as a whole.
-    fn fits_suspect(&self, route: &str, subject: &str, signal: Signal) -> bool {
-        self.holds("route", route) && self.holds("subject", subject) && self.holds("signal", signal.as_str())
+    fn fits_part(&self, part: &Part<'_>) -> bool {
+        self.holds("route", part.route)
+            && self.holds("subject", &part.subject)
+            && self.holds("signal", part.signal.as_str())
     }
 
     fn holds(&self, name: &str, text: &str) -> bool {

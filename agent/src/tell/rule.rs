@@ -5,14 +5,14 @@ use std::fmt;
 use super::Channel;
 use super::matcher::{Matcher, NAMES};
 use super::row::Row;
-use crate::incident::{Incident, Severity};
+use crate::incident::{Incident, Part, Severity};
 
-/// One `[[tell.route]]` of the settings. The first that fits an incident's suspect decides.
+/// One `[[tell.route]]` of the settings. Each thing that an incident is about goes by the first that fits it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TellRule {
     matcher: Matcher,
-    /// How grave the incident is taken, whatever it looks like.
-    pub(super) severity: Option<Severity>,
+    /// How grave it is taken, whatever it looks like.
+    severity: Option<Severity>,
     /// Which kinds of destinations are told; all unless it says so.
     to: Option<Vec<Channel>>,
     mute: bool,
@@ -51,14 +51,30 @@ impl TellRule {
         Ok(rule)
     }
 
-    pub(super) fn fits(&self, incident: &Incident, service: Option<&str>) -> bool {
-        self.matcher.fits(incident, service)
-    }
-
-    /// Whether this kind of destination is told.
-    pub(super) fn tells(&self, channel: Channel) -> bool {
+    fn tells(&self, channel: Channel) -> bool {
         !self.mute && self.to.as_ref().is_none_or(|to| to.contains(&channel))
     }
+}
+
+fn rule_of<'a>(
+    rules: &'a [TellRule],
+    incident: &Incident,
+    service: Option<&str>,
+    part: &Part<'_>,
+) -> Option<&'a TellRule> {
+    rules.iter().find(|rule| rule.matcher.fits(incident, service, part))
+}
+
+/// Whether this kind of destination is told of an incident: one thing in it that it is to be told of is enough.
+pub(super) fn tells(rules: &[TellRule], incident: &Incident, service: Option<&str>, channel: Channel) -> bool {
+    let is_told = |part: Part<'_>| rule_of(rules, incident, service, &part).is_none_or(|rule| rule.tells(channel));
+    rules.is_empty() || incident.parts().any(is_told)
+}
+
+/// How grave an incident is: as the gravest thing in it, by its rule or as it looks.
+pub(super) fn severity(rules: &[TellRule], incident: &Incident, service: Option<&str>) -> Severity {
+    let by_rule = |part: &Part<'_>| rule_of(rules, incident, service, part)?.severity;
+    incident.gravest(|part| by_rule(part).unwrap_or(part.severity))
 }
 
 impl fmt::Display for TellRule {

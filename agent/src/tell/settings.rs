@@ -55,7 +55,8 @@ pub struct TellSettings {
     pub quiet_below: Severity,
     /// How far the clocks of quiet hours are ahead of UTC. Default: not at all.
     pub utc_offset: UtcOffset,
-    /// Overrides; the first that fits decides. Default: none.
+    /// Overrides. Each thing that an incident is about goes by the first that fits it: whoever is to be told of one is told,
+    /// as gravely as the gravest. Default: none.
     pub rules: Vec<TellRule>,
     /// Silences that stand in the settings. Default: none.
     pub silences: Vec<Silence>,

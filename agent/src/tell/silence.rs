@@ -149,9 +149,10 @@ impl Silences {
         });
     }
 
-    /// Whether one of these, or of the settings' own, is about this incident.
-    pub(super) fn cover(&self, own: &[Silence], incident: &Incident, now: SystemTime) -> bool {
-        self.0.iter().chain(own).any(|silence| silence.is_about(incident, now))
+    /// How long one of these, or of the settings' own, is about this incident, if one is.
+    pub(super) fn until(&self, own: &[Silence], incident: &Incident, now: SystemTime) -> Option<SystemTime> {
+        let about = self.0.iter().chain(own).filter(|silence| silence.is_about(incident, now));
+        about.map(|silence| silence.until).max()
     }
 
     /// These and the settings' own that last, as the API shows them.

@@ -1,5 +1,6 @@
 //! What is told, whatever fails and whoever restarts.
 
+mod again;
 mod hold;
 mod severity;
 
@@ -9,7 +10,6 @@ use std::time::UNIX_EPOCH;
 use outrigger_detect::{LatencyShift, Phase, Quantiles, Shift, Verdict};
 use proptest::prelude::*;
 
-use super::event::Turn;
 use super::*;
 use crate::derive::RouteKey;
 use crate::incident::{Finding, IncidentSettings, Severity};
@@ -53,8 +53,9 @@ struct World {
     teller: Teller,
     disk: Vec<String>,
     now: SystemTime,
-    /// Of ten requests of a slow route.
+    /// Of ten requests of a slow route, and of those of the others if they differ.
     affected: u64,
+    others_affected: Option<u64>,
     /// What the service calls itself.
     service: Option<String>,
     /// What else is not as it should be.
@@ -74,6 +75,7 @@ impl World {
             disk: Vec::new(),
             now,
             affected: 3,
+            others_affected: None,
             service: Some("shop".to_owned()),
             signs: Vec::new(),
             seen: Vec::new(),
@@ -85,8 +87,9 @@ impl World {
         self.now += Duration::from_secs(seconds);
         let keys: Vec<_> =
             ["/a", "/b", "/c"].iter().map(|route| RouteKey { method: "GET".into(), route: (*route).into() }).collect();
-        let (slow, calm) = (slow(self.affected), CALM);
-        let verdict = |index| if index < slow_routes { &slow } else { &calm };
+        let (first, others, calm) = (slow(self.affected), slow(self.others_affected.unwrap_or(self.affected)), CALM);
+        let slow = |index| if index == 0 { &first } else { &others };
+        let verdict = |index| if index < slow_routes { slow(index) } else { &calm };
         let findings: Vec<_> = keys
             .iter()
             .enumerate()
@@ -150,7 +153,7 @@ impl World {
     /// The beginnings and ends that a destination saw of each incident.
     fn changes(&self, channel: Channel) -> BTreeMap<String, BTreeMap<u32, BTreeSet<String>>> {
         let mut changes: BTreeMap<String, BTreeMap<u32, BTreeSet<String>>> = BTreeMap::new();
-        let seen = self.seen.iter().filter(|(at, _, event)| *at == channel && event.turn != Turn::Updated);
+        let seen = self.seen.iter().filter(|(at, _, event)| *at == channel && !event.turn.is_between());
         for (_, id, event) in seen {
             changes.entry(id.clone()).or_default().entry(event.sequence).or_default().insert(event.key(id));
         }
@@ -224,7 +227,7 @@ proptest! {
             world.page(seconds, slow_routes);
             world.save();
             world.attempt(true);
-            labels.extend(world.incidents.all_mut().map(|incident| alert::labels(incident)));
+            labels.extend(world.labels());
             if is_restarted {
                 world.crash();
                 world.service = None;
@@ -233,7 +236,7 @@ proptest! {
         world.page(1, 0);
         world.save();
         world.attempt(true);
-        labels.extend(world.incidents.all_mut().map(|incident| alert::labels(incident)));
+        labels.extend(world.labels());
         prop_assert_eq!(labels.len(), 1);
         let seen = world.seen.iter().filter(|seen| seen.0 == Channel::Alertmanager);
         let turns: Vec<_> = seen.map(|seen| seen.2.turn).collect();
