@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::incident::IncidentsView;
+use crate::picture::incident::told_nobody;
 use crate::picture::svg::Text;
 use crate::status::{RouteView, StatusView, TargetView};
 
@@ -29,7 +30,7 @@ a { color: inherit; } table { border-collapse: collapse; width: 100%; } th, td {
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .bad { color: var(--bad); font-weight: 600; } .dim { color: var(--dim); }
 </style></head><body>
 <h1>Outrigger</h1>
-<p><a href="/metrics">metrics</a> · <a href="/api/v1/incidents">incidents</a> · <a href="/api/v1/status">status</a></p>
+<p><a href="/metrics">metrics</a> · <a href="/api/v1/incidents">incidents</a> · <a href="/api/v1/silences">silences</a> · <a href="/api/v1/status">status</a></p>
 "#;
 
 const FOOT: &str = "</body></html>\n";
@@ -46,10 +47,11 @@ fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
         let class = if incident.state == "open" { "bad" } else { "dim" };
         writeln!(
             html,
-            "<p id=\"{}\"><span class=\"{class}\">{}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span> \
+            "<p id=\"{}\"><span class=\"{class}\">{}, {}</span> {} {}<br>{} <span class=\"dim\">{} requests affected.</span> \
              <a href=\"/incidents/{}\">picture</a>",
             Text(&incident.id),
             incident.state,
+            incident.severity,
             incident.started_at,
             Text(&incident.target),
             Text(&incident.summary),
@@ -69,6 +71,12 @@ fn write_incidents(html: &mut String, view: &IncidentsView) -> fmt::Result {
         if let Some(mark) = &incident.mark {
             let what = if mark.false_alarm { "Marked as a false alarm." } else { "Noted." };
             write!(html, "<br><span class=\"dim\">{what} {}</span>", Text(&mark.note))?;
+            if let Some(at) = mark.outgrown_at {
+                write!(html, " <span class=\"dim\">Something else came at {at}.</span>")?;
+            }
+        }
+        if let Some(held) = &incident.held {
+            write!(html, "<br>{}", told_nobody(held.reason.as_str(), held.until))?;
         }
         html.write_str("</p>\n")?;
     }

@@ -8,6 +8,7 @@ use super::record::{Affected, How, Incident, Level};
 use super::{AddedTime, Cause};
 use super::{Incidents, Severity};
 use crate::profile::NoteView;
+use crate::tell::HeldView;
 use crate::time::Time;
 use crate::watch::{Role, Signal, Spent, Subject};
 
@@ -31,6 +32,11 @@ pub(crate) struct IncidentView {
     pub(crate) id: String,
     pub(crate) target: String,
     pub(crate) state: &'static str,
+    /// How grave it became, by rules and what it looked like.
+    pub(crate) severity: &'static str,
+    /// Why nobody is told of it now; absent if somebody is, or was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) held: Option<HeldView>,
     /// How often the state changed, from 1.
     sequence: u32,
     pub(crate) started_at: Time,
@@ -121,6 +127,8 @@ impl Incident {
             id: self.id.clone(),
             target: self.target.clone(),
             state: if self.resolved_at.is_some() { "resolved" } else { "open" },
+            severity: self.severity().as_str(),
+            held: None,
             sequence: self.sequence,
             started_at: Time(self.started_at),
             detected_at: Time(self.detected_at),

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::film::{Film, Limits};
 use super::incident::{Told, page, since_epoch};
 use super::scene::Scene;
-use crate::incident::{Incident, Incidents};
+use crate::incident::{IncidentView, Incidents};
 use crate::target::Target;
 
 /// Pictures of all targets.
@@ -55,8 +55,8 @@ impl Album {
     }
 
     /// The page of an incident, with its picture if there is one.
-    pub(crate) fn page(&self, incident: &Incident) -> Option<String> {
-        let told = Told::of(&incident.view())?;
+    pub(crate) fn page(&self, incident: &IncidentView) -> Option<String> {
+        let told = Told::of(incident)?;
         let kept = self.kept.iter().find(|(id, _)| *id == told.id && told.end().is_some());
         let scenes = match kept {
             Some((_, scenes)) => scenes.clone(),

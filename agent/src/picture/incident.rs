@@ -32,6 +32,17 @@ pub(crate) struct Told {
     pub(crate) moved: Vec<ToldMove>,
     #[serde(default)]
     pub(crate) profile: Option<ToldProfile>,
+    #[serde(default)]
+    severity: Option<String>,
+    #[serde(default)]
+    held: Option<ToldHeld>,
+}
+
+/// Why nobody is told of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct ToldHeld {
+    reason: String,
+    until: Option<Time>,
 }
 
 /// Something beside the routes that moved.
@@ -197,7 +208,13 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
         None => fact("State", "still open")?,
     }
     fact("Requests affected", &told.requests_affected.to_string())?;
+    if let Some(severity) = &told.severity {
+        fact("Severity", severity)?;
+    }
     html.write_str("</dl>\n")?;
+    if let Some(held) = &told.held {
+        writeln!(html, "<p>{}</p>", told_nobody(&held.reason, held.until))?;
+    }
     write_causes(html, told)?;
     write_added_time(html, &told.added_time)?;
     if let Some(profile) = &told.profile {
@@ -248,6 +265,13 @@ fn write_page(html: &mut String, told: &Told, scenes: &[Scene], home: &str) -> f
         }
     }
     Ok(())
+}
+
+/// That nobody is told of an incident, why, and how long yet.
+pub(crate) fn told_nobody(reason: &str, until: Option<Time>) -> String {
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    let reason = reason.replace('_', " ");
+    format!("<strong>Told to nobody:</strong> {}{until}. <a href=\"/api/v1/silences\">silences</a>", Text(&reason))
 }
 
 /// The most routes without a picture over time of which the distribution is shown.

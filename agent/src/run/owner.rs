@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::export::otlp::{Counts, Delivery, message};
 use crate::export::{html, page};
 use crate::health::Reading;
-use crate::incident::Mark;
+use crate::incident::{IncidentView, IncidentsView, Mark};
 use crate::picture::Album;
 use crate::profile::exhibit::Form;
 use crate::profile::shelf::Place;
@@ -311,7 +311,7 @@ impl Owner {
                 let page = page::encode(&page::families(&self.state, self.delivery.as_ref()), format);
                 page.unwrap_or_else(|error| format!("# {error}\n"))
             }
-            What::Incidents { limit } => json(&self.state.incidents.view(limit)),
+            What::Incidents { limit } => json(&self.incidents(limit)),
             What::Incident { id } => return self.incident(&id),
             What::Picture { id } => return self.picture(&id),
             What::Mark { id, false_alarm, note } => {
@@ -341,7 +341,7 @@ impl Owner {
             }
             What::Reload => return self.reload(),
             What::Status => json(&StatusView::of(&self.state)),
-            What::Page => html::page(&StatusView::of(&self.state), &self.state.incidents.view(html::SHOWN)),
+            What::Page => html::page(&StatusView::of(&self.state), &self.incidents(html::SHOWN)),
         })
     }
 
@@ -353,12 +353,29 @@ impl Owner {
         }
     }
 
+    /// The newest incidents, and why nobody is told of those that are open.
+    fn incidents(&self, limit: usize) -> IncidentsView {
+        let mut view = self.state.incidents.view(limit);
+        let now = SystemTime::now();
+        for view in view.incidents.iter_mut().filter(|view| view.state == "open") {
+            view.held = self.state.incidents.get(&view.id).and_then(|incident| self.teller.held(incident, now));
+        }
+        view
+    }
+
+    fn view(&self, id: &str) -> Option<IncidentView> {
+        let incident = self.state.incidents.get(id)?;
+        let mut view = incident.view();
+        view.held = self.teller.held(incident, SystemTime::now());
+        Some(view)
+    }
+
     fn incident(&self, id: &str) -> Answer {
-        self.state.incidents.get(id).map_or_else(|| no_incident(id), |incident| Answer::of(json(&incident.view())))
+        self.view(id).map_or_else(|| no_incident(id), |view| Answer::of(json(&view)))
     }
 
     fn picture(&self, id: &str) -> Answer {
-        let page = self.state.incidents.get(id).and_then(|incident| self.album.page(incident));
+        let page = self.view(id).and_then(|view| self.album.page(&view));
         page.map_or_else(|| no_incident(id), Answer::of)
     }
 }

@@ -38,6 +38,18 @@ fn a_silence_holds_through_a_kill_and_a_reload_and_a_false_alarm_ends_what_fires
 
     let agent = start();
     on_hold(&agent);
+    for incident in [
+        agent.get(&format!("/api/v1/incidents/{ID}")).json(),
+        agent.get("/api/v1/incidents").json()["incidents"][0].clone(),
+    ] {
+        assert_eq!(incident["severity"], "critical");
+        assert_eq!(incident["held"], json!({"reason": "silenced", "until": "2100-01-01T00:00:00.000Z"}));
+    }
+    for page in ["/", &format!("/incidents/{ID}")] {
+        let html = agent.get(page).text();
+        assert!(html.contains("Told to nobody:</strong> silenced until 2100-01-01T00:00:00.000Z."), "{page}: {html}");
+        assert!(html.contains("critical") && html.contains("href=\"/api/v1/silences\""), "{page}: {html}");
+    }
     let silences = format!("{}/api/v1/silences", agent.url);
     let wrong = http::post(&silences, json, r#"{"rout": "/a", "for": "1h"}"#).unwrap();
     assert_eq!((wrong.status, wrong.text().contains("did you mean `route`?")), (400, true), "{}", wrong.text());
@@ -78,6 +90,7 @@ fn a_silence_holds_through_a_kill_and_a_reload_and_a_false_alarm_ends_what_fires
     assert_eq!(http::post(&mark, json, r#"{"false_alarm": true}"#).unwrap().status, 200);
     receiver.wait_for(DEADLINE, "the end", |request| request.json()["status"] == "resolved");
     hook.wait_for(DEADLINE, "the end", |request| request.json()["what"] == "resolved");
+    assert!(agent.get(&format!("/api/v1/incidents/{ID}")).json().get("held").is_none(), "it was told");
     agent.wait("everybody knows", |agent| agent.value("outrigger_notifications_pending", &[]) == 0.0);
     assert_eq!(agent.get(&format!("/api/v1/incidents/{ID}")).json()["state"], "open", "it is what it is");
     assert_eq!(agent.value("outrigger_incident_open", &[]), 0.0);
@@ -86,7 +99,9 @@ fn a_silence_holds_through_a_kill_and_a_reload_and_a_false_alarm_ends_what_fires
     let agent = start();
     service.show(&shop(1_700_000_000, 1000, 0));
     agent.wait("pages", |agent| agent.value("outrigger_scrapes_total", &[("outcome", "success")]) >= 3.0);
-    assert_eq!(agent.value("outrigger_notifications_total", &[]), 0.0);
+    for destination in ["webhook", "slack"] {
+        assert_eq!(agent.value("outrigger_notifications_total", &[("destination", destination)]), 0.0);
+    }
     assert_eq!(statuses(&receiver), ["firing", "resolved"], "{}", agent.process.log());
     let changes = [format!("{ID}/opened/1"), format!("{ID}/resolved/2")];
     for sink in [&hook, &slack] {
