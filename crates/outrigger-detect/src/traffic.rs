@@ -27,7 +27,8 @@ pub struct TrafficSettings {
     pub min_factor: f64,
     /// Seconds of traffic before anything is judged. Defaults to half an hour.
     pub warm_up_seconds: f64,
-    /// Seconds after which a drop or surge that stays is the new normal. Defaults to an hour.
+    /// Seconds after which a drop or surge that stays is the new normal; silence where three days of requests are known is
+    /// none for three days. Defaults to an hour.
     pub adopt_seconds: f64,
 }
 
@@ -43,6 +44,9 @@ impl Default for TrafficSettings {
 /// and the rate of the last hour or so. With three days of a kind known, a rate is held against their range; what they have
 /// shown, however suddenly, is calm, and a route that should have woken up by now has dropped. Until then a rate is held
 /// against the recent one.
+///
+/// What has become the new normal is what further changes are held against, twice as wide, until the rate is usual again. It
+/// changes what is known of the hours only if it lasts a day, or comes again on the next.
 ///
 /// The last minute, five and twenty minutes are judged by the requests in them: the deviance of a count that is Poisson but
 /// for the swing that this route's rate has by itself (negative binomial). A silent minute of a busy route is a drop; a route with
@@ -61,23 +65,67 @@ pub(crate) struct TrafficMemory {
     recent: Recent,
     hours: Hours,
     open: Option<Open>,
+    /// When an anomaly at a time that earlier days are known of last became the new normal.
+    #[serde(default)]
+    adopted_at: Option<f64>,
 }
 
 /// An anomaly, or one that became the new normal and waits for the rate to be usual again.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Open {
+    /// Since it was found.
     seconds: f64,
     low: f64,
     high: f64,
     before: f64,
     adopted: bool,
+    /// Seconds that it has lasted without silence.
+    #[serde(default)]
+    settled: f64,
+    /// Below this rate it is silent; 0 where too few days are known to say so.
+    #[serde(default)]
+    silence: f64,
+    /// The rate before the change that was adopted when this one came on top of it.
+    #[serde(default)]
+    outer: Option<f64>,
+    /// It was adopted on an earlier day too: earlier days are held against it no longer.
+    #[serde(default)]
+    is_known: bool,
+}
+
+impl Open {
+    fn new(usual: Usual, recent: f64) -> Self {
+        let Band { low, high } = usual_band(usual, recent);
+        let silence = if usual.days >= DAYS_KNOWN { SILENT_SHARE * low } else { 0.0 };
+        Self { low, high, before: recent, silence, ..Self::default() }
+    }
+
+    fn is_silent(&self, recent: &Recent) -> bool {
+        recent.rate_now() < self.silence && self.seconds < LONGEST_SILENCE
+    }
+
+    /// Whether the last minutes are as usual, or as before if that was no more unusual.
+    fn is_over(&self, recent: &Recent, expected: &Expected, score: f64) -> bool {
+        let may_return = self.outer.is_some() || expected.band.outside(self.before) <= 0.0;
+        let usual = Band { low: self.low, high: self.high };
+        recent.is_back(usual, Some(self.before).filter(|_| may_return))
+            || (expected.seen && score <= 0.0 && !self.is_silent(recent))
+    }
+
+    /// What is an anomaly is not learnt as usual: not before it was adopted, and not from a holiday either.
+    fn is_learnt(&self) -> bool {
+        self.adopted && (self.is_known || self.seconds >= DAY)
+    }
 }
 
 impl TrafficDetector {
     /// A detector that knows nothing yet.
     #[must_use]
     pub fn new(settings: TrafficSettings) -> Self {
-        Self { settings, memory: TrafficMemory { recent: Recent::new(), hours: Hours::of_a_week(), open: None } }
+        Self {
+            settings,
+            memory: TrafficMemory { recent: Recent::new(), hours: Hours::of_a_week(), open: None, adopted_at: None },
+        }
     }
 
     /// Takes up a kept state under the given settings.
@@ -108,41 +156,50 @@ impl TrafficDetector {
     /// Takes in the requests of an interval of `seconds` that ended at `at` (UNIX seconds, NaN if unknown: then only the
     /// last hour is compared with). An interval without a length is left out.
     pub fn observe(&mut self, at: f64, requests: u64, seconds: f64) -> TrafficVerdict {
-        let TrafficMemory { recent, hours, open } = &mut self.memory;
+        let settings = self.settings;
+        let TrafficMemory { recent, hours, open, adopted_at } = &mut self.memory;
         let frozen = open.is_some_and(|open| !open.adopted);
         let closed = recent.observe(requests, seconds, frozen);
-        if recent.age() < self.settings.warm_up_seconds {
+        if recent.age() < settings.warm_up_seconds {
             if let Some(rate) = closed {
                 hours.learn(at, rate);
             }
             return TrafficVerdict::default();
         }
         let usual = hours.usual(at);
-        let score = worst(recent, &expected(usual, recent.rate(), self.settings.min_factor));
+        let expected = expected(usual, recent.rate(), settings.min_factor);
+        let score = worst(recent, &expected);
+        let is_found = |score: f64| score >= settings.min_score && score > 0.0;
         *open = match *open {
-            None if score >= self.settings.min_score && score > 0.0 => {
-                let Band { low, high } = usual_band(usual, recent.rate());
-                Some(Open { seconds: 0.0, low, high, before: recent.rate(), adopted: false })
-            }
+            None => is_found(score).then(|| Open::new(usual, recent.rate())),
             // What was adopted may be judged again once it is what is expected.
             Some(open) if open.adopted && score <= 0.0 => None,
-            // It is over when the last few minutes are usual, or as before.
-            Some(open) if recent.is_back(Band { low: open.low, high: open.high }, open.before) => {
+            // It is over when the last few minutes are usual, or as before. What had been adopted then goes on.
+            Some(open) if open.is_over(recent, &expected, score) => {
                 recent.forget();
-                None
+                open.outer.map(|before| Open { adopted: true, before, outer: None, ..open })
+            }
+            // What was adopted is what a change is held against meanwhile.
+            Some(open) if open.adopted && is_found(worst(recent, &around(recent.rate(), settings.min_factor))) => {
+                Some(Open { outer: Some(open.before), is_known: open.is_known, ..Open::new(usual, recent.rate()) })
             }
             Some(open) => {
-                let lasted = open.seconds + if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
-                let adopted = lasted >= self.settings.adopt_seconds;
+                let lasted = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
+                let settled = if open.is_silent(recent) { 0.0 } else { open.settled + lasted };
+                let adopted = open.adopted || settled >= settings.adopt_seconds;
+                let mut is_known = open.is_known;
                 if adopted && !open.adopted {
                     recent.adopt();
+                    // Where no days are known, what is adopted is no exception from them.
+                    if open.silence > 0.0 && at.is_finite() {
+                        is_known |= adopted_at.is_some_and(|before| AGAIN.contains(&(at - before)));
+                        *adopted_at = Some(at);
+                    }
                 }
-                Some(Open { seconds: lasted, adopted, ..open })
+                Some(Open { seconds: open.seconds + lasted, settled, adopted, is_known, ..open })
             }
-            None => None,
         };
-        // What is an anomaly is not learnt as usual until it is adopted.
-        if let (Some(rate), false) = (closed, open.is_some_and(|open| !open.adopted)) {
+        if let (Some(rate), true) = (closed, open.is_none_or(|open| open.is_learnt())) {
             hours.learn(at, rate);
         }
         match *open {
@@ -162,6 +219,14 @@ impl TrafficDetector {
 
 /// Days of a kind that make a range that can be trusted alone.
 const DAYS_KNOWN: u8 = 3;
+const DAY: f64 = 86_400.0;
+/// Less than this share of the least that is usual is silence. It does not become normal for so many seconds: by then somebody
+/// has turned the route off.
+const SILENT_SHARE: f64 = 0.01;
+const LONGEST_SILENCE: f64 = 3.0 * DAY;
+/// What is adopted again so many seconds after the last time is no exception: a holiday is one day, and a weekend may lie
+/// between two.
+const AGAIN: std::ops::RangeInclusive<f64> = DAY / 2.0..=4.0 * DAY;
 
 /// What rates are held against.
 struct Expected {
@@ -173,10 +238,8 @@ struct Expected {
 
 /// From a fraction of what is usual to a multiple of it, and at least what earlier days have shown.
 fn expected(usual: Usual, recent: f64, factor: f64) -> Expected {
+    let Some(band) = usual.band else { return around(recent, factor) };
     let factor = factor.max(1.0);
-    let Some(band) = usual.band else {
-        return Expected { band: Band { low: recent / factor / 2.0, high: recent * factor * 2.0 }, seen: false };
-    };
     // One wild day moves the geometric middle little.
     let middle = (band.low * band.high).max(0.0).sqrt();
     if usual.days >= DAYS_KNOWN {
@@ -186,6 +249,12 @@ fn expected(usual: Usual, recent: f64, factor: f64) -> Expected {
     // Both memories must agree that it is unusual.
     let band = Band { low: band.low.min(recent) / factor, high: band.high.max(recent) * factor };
     Expected { band, seen: false }
+}
+
+/// From a smaller fraction of the recent rate to a larger multiple of it, where nothing else is known.
+fn around(recent: f64, factor: f64) -> Expected {
+    let times = 2.0 * factor.max(1.0);
+    Expected { band: Band { low: recent / times, high: recent * times }, seen: false }
 }
 
 /// What to say that is usual.
@@ -206,10 +275,12 @@ impl TrafficMemory {
     fn is_sound(&self) -> bool {
         self.recent.is_sound()
             && self.hours.is_of_a_week()
+            && self.adopted_at.is_none_or(f64::is_finite)
             && self.open.is_none_or(|open| {
-                open.seconds >= 0.0
-                    && open.seconds.is_finite()
-                    && [open.low, open.high, open.before].iter().all(|rate| rate.is_finite() && *rate >= 0.0)
+                let Open { seconds, low, high, before, settled, silence, outer, .. } = open;
+                [seconds, low, high, before, settled, silence, outer.unwrap_or(0.0)]
+                    .iter()
+                    .all(|number| number.is_finite() && *number >= 0.0)
             })
     }
 }

@@ -161,13 +161,13 @@ impl Recent {
         self.rate = self.last(STEADY).map_or(self.rate, Window::rate);
     }
 
-    /// Whether the last minutes are as usual, or as they were before.
-    pub(super) fn is_back(&self, usual: Band, before: f64) -> bool {
+    /// Whether the last minutes are as usual, or at a rate of before.
+    pub(super) fn is_back(&self, usual: Band, before: Option<f64>) -> bool {
         [1, STEADY].iter().all(|blocks| {
             self.last(*blocks).is_some_and(|window| {
                 let rate = window.rate();
-                let near = rate <= before * BACK && rate * BACK >= before;
-                usual.outside(rate) <= 0.0 || near
+                let is_near = |before: f64| rate <= before * BACK && rate * BACK >= before;
+                usual.outside(rate) <= 0.0 || before.is_some_and(is_near)
             })
         })
     }

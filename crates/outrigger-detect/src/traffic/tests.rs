@@ -95,17 +95,21 @@ fn a_drop_is_told_within_two_minutes_and_ends_when_it_ends() {
     assert_eq!(route.anomalies.len(), 1, "{:?}", route.anomalies);
 }
 
+/// Requests by day, none at night.
+fn office(level: f64) -> impl Fn(f64) -> f64 {
+    move |at| if (8.0..18.0).contains(&((at / 3600.0) % 24.0)) { level } else { 0.0 }
+}
+
 #[test]
 fn a_route_that_should_have_woken_up_has_dropped() {
-    let office = |at: f64| if (8.0..18.0).contains(&((at / 3600.0) % 24.0)) { 5.0 } else { 0.0 };
     let mut route = Route::new(5);
-    route.run(DAY, office);
+    route.run(DAY, office(5.0));
     // On the first day nobody knows that this is a rhythm.
     route.anomalies.clear();
-    route.run(3.0 * DAY + 7.0 * 3600.0, office);
+    route.run(3.0 * DAY + 7.0 * 3600.0, office(5.0));
     assert_eq!(route.anomalies, []);
-    let verdict = route.run(3.5 * 3600.0, |_| 0.0);
-    assert!(route.anomalies.len() == 1 || verdict.phase == Phase::Anomalous, "{:?}", route.anomalies);
+    assert_eq!(route.run(3.5 * 3600.0, |_| 0.0).phase, Phase::Anomalous);
+    assert_eq!(route.anomalies.len(), 1, "{:?}", route.anomalies);
     assert!(route.anomalies[0].1.starts_with("requests are at 0/s; usual at this hour: "), "{:?}", route.anomalies);
 }
 
@@ -120,6 +124,50 @@ fn a_surge_is_told_and_adopted_after_an_hour() {
     assert_eq!(route.anomalies.len(), 1);
     // What was adopted is usual: the next change is one.
     assert_eq!(route.run(300.0, |_| 4.0).phase, Phase::Anomalous);
+}
+
+#[test]
+fn an_outage_of_a_holiday_is_told_and_the_holiday_not_again() {
+    let mut route = Route::new(5);
+    route.run(4.5 * DAY, week(120.0));
+    // A Friday on which hardly anybody works.
+    assert_eq!(route.run(4200.0, |_| 20.0).phase, Phase::Calm);
+    route.run(2.5 * 3600.0, |_| 20.0);
+    assert_eq!(route.anomalies.len(), 1, "{:?}", route.anomalies);
+    assert_eq!(route.run(600.0, |_| 0.0).phase, Phase::Anomalous);
+    assert!(route.anomalies[1].1.starts_with("requests fell from "), "{:?}", route.anomalies);
+    // What had been adopted is what it comes back to.
+    assert_eq!(route.run(900.0, |_| 20.0).phase, Phase::Calm);
+    route.run(3600.0, |_| 20.0);
+    assert_eq!(route.anomalies.len(), 2, "{:?}", route.anomalies);
+}
+
+#[test]
+fn an_outage_is_not_the_new_normal_and_does_not_hide_the_next() {
+    let mut route = Route::new(5);
+    route.run(3.5 * DAY, week(120.0));
+    assert_eq!(route.run(3.0 * 3600.0, |_| 0.0).phase, Phase::Anomalous);
+    assert_eq!(route.run(0.5 * DAY, week(120.0)).phase, Phase::Calm);
+    assert_eq!(route.anomalies.len(), 1, "{:?}", route.anomalies);
+    // At the same time of the next day.
+    route.run(0.375 * DAY, week(120.0));
+    assert_eq!(route.run(900.0, |_| 0.0).phase, Phase::Anomalous);
+    assert_eq!(route.anomalies.len(), 2, "{:?}", route.anomalies);
+}
+
+#[test]
+fn a_loss_that_stays_is_learnt_on_its_second_day() {
+    let mut route = Route::new(5);
+    route.run(3.0 * DAY, office(50.0));
+    route.anomalies.clear();
+    route.run(DAY, office(8.0));
+    assert_eq!(route.anomalies.len(), 1, "{:?}", route.anomalies);
+    // Adopted after an hour, it has not changed what is known of the hours.
+    route.run(DAY, office(8.0));
+    assert_eq!(route.anomalies.len(), 2, "{:?}", route.anomalies);
+    route.run(2.0 * DAY, |_| 0.0);
+    route.run(2.0 * DAY, office(8.0));
+    assert_eq!(route.anomalies.len(), 2, "{:?}", route.anomalies);
 }
 
 #[test]
