@@ -19,6 +19,13 @@ const HEADROOM: f64 = 1.5;
 /// is known from then on.
 const SMALL_BURST: u64 = 10;
 const SMALL_RISE: f64 = 5.0;
+/// More failures than this share of the requests become normal only after so many times as long: hardly anybody means to live
+/// with them, but what fails for good must not hide all that comes later.
+const GRAVE: f64 = 0.2;
+const GRAVE_TIMES: f64 = 24.0;
+/// How fast the usual time between two requests is learnt, and the most that one such time counts for, in seconds.
+const LONGEST_GAP: f64 = 3600.0;
+const GAP_WEIGHT: f64 = 0.1;
 /// Scores above this part of the opening score slow learning down, by the factor below: what may be the beginning of an
 /// anomaly should not become normal.
 const SUSPICION: f64 = 0.5;
@@ -48,6 +55,9 @@ pub(crate) struct ErrorMemory {
     /// Seconds since the last request.
     idle: f64,
     open: Option<Open>,
+    /// The usual time between two requests, in seconds.
+    #[serde(default)]
+    gap: f64,
 }
 
 /// An anomaly.
@@ -104,6 +114,10 @@ impl ErrorDetector {
             memory.grace = settings.pace.restart_grace_seconds.max(0.0);
             memory.evidence = Evidence::default();
         }
+        if total > 0 {
+            let gap = ((memory.idle + seconds) / total as f64).min(LONGEST_GAP);
+            memory.gap += GAP_WEIGHT * (gap - memory.gap);
+        }
         memory.idle = if total == 0 { memory.idle + seconds } else { 0.0 };
         let mut ended = memory.expire(seconds, &settings);
         let mut score = 0.0;
@@ -119,7 +133,7 @@ impl ErrorDetector {
                 ended = Some(Ending::Recovered);
             }
         } else {
-            memory.usual.learn(failed, total, seconds, settings.pace.half_life_seconds, 1.0);
+            memory.usual.learn(failed, total, seconds, &settings, 1.0);
             memory.warm = memory.usual.is_older_than(settings.pace.warm_up_seconds, settings.pace.warm_up_requests);
         }
         let phase = match (memory.warm, memory.open) {
@@ -137,13 +151,16 @@ impl ErrorMemory {
         let open = self.open.as_mut()?;
         open.lasted += seconds;
         open.seconds += seconds;
-        if open.lasted >= settings.pace.adopt_seconds {
+        let is_grave = open.failed as f64 > GRAVE * open.total as f64;
+        if open.lasted >= settings.pace.adopt_seconds * if is_grave { GRAVE_TIMES } else { 1.0 } {
             self.usual.adopt(open.failed, open.total, open.seconds);
             self.close();
             return Some(Ending::Adopted);
         }
-        if self.idle >= settings.pace.idle_seconds {
-            self.close();
+        if self.idle >= settings.pace.idle_limit(self.gap) {
+            // What was seen stays: the next failure says that it goes on, and some successes that it does not.
+            self.open = None;
+            self.evidence.limit(settings.min_score);
             return Some(Ending::Idle { seconds: self.idle });
         }
         None
@@ -168,7 +185,7 @@ impl ErrorMemory {
 
     /// Weighs an interval, opens an anomaly if it is time, or brings the open one up to date. Answers the score.
     fn judge(&mut self, failed: u64, total: u64, seconds: f64, settings: &ErrorSettings) -> f64 {
-        let usual = (self.usual.highest() * HEADROOM).max(settings.objective).clamp(1e-9, 0.97);
+        let usual = (self.usual.highest(settings.objective) * HEADROOM).max(settings.objective).clamp(1e-9, 0.97);
         let found = self.evidence.weigh(failed, total, seconds, usual, self.usual.burst());
         if let Some(open) = &mut self.open {
             open.failed = open.failed.saturating_add(failed);
@@ -180,7 +197,7 @@ impl ErrorMemory {
         }
         let first = (failed, total);
         let rise = found.failed as f64 / found.total.max(1) as f64 - self.usual.share().max(settings.objective);
-        let matters = found.failed >= settings.min_failures && rise >= settings.min_share;
+        let matters = failed > 0 && found.failed >= settings.min_failures && rise >= settings.min_share;
         if matters && found.score >= settings.min_score && found.score > 0.0 {
             let (failed, total, seconds) = (found.failed, found.total, found.seconds);
             let (learnt, of) = (failed.saturating_sub(first.0), total.saturating_sub(first.1));
@@ -190,7 +207,7 @@ impl ErrorMemory {
                 Some(Open { failed, total, seconds, lasted: 0.0, recovery: Recovery::default(), first, highest });
         } else {
             let weight = if found.score > SUSPICION * settings.min_score { SUSPICION_WEIGHT } else { 1.0 };
-            self.usual.learn(failed, total, seconds, settings.pace.half_life_seconds, weight);
+            self.usual.learn(failed, total, seconds, settings, weight);
         }
         found.score
     }
@@ -214,6 +231,7 @@ impl ErrorMemory {
             && self.evidence.is_sound()
             && self.grace.is_finite()
             && is_time(self.idle)
+            && is_time(self.gap)
             && (self.warm || self.open.is_none())
             && self.open.is_none_or(|open| {
                 open.failed <= open.total && is_time(open.seconds) && is_time(open.lasted) && open.recovery.is_sound()

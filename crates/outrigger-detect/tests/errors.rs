@@ -2,7 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 use fastrand::Rng;
-use outrigger_detect::{ErrorDetector, ErrorInterval, ErrorSettings, ErrorShift, Phase, Shift, Verdict};
+use outrigger_detect::{Ending, ErrorDetector, ErrorInterval, ErrorSettings, ErrorShift, Phase, Shift, Verdict};
 
 struct Service {
     rng: Rng,
@@ -199,4 +199,79 @@ fn a_restored_detector_goes_on_as_the_original() {
         assert!((original.score - resumed.score).abs() < 1e-9);
     }
     assert_eq!(service.step().phase, Phase::Anomalous);
+}
+
+impl Service {
+    /// Runs for so many intervals of five seconds, and answers how often an anomaly opened and the last verdict.
+    fn run_on(&mut self, intervals: usize, ratio: f64) -> (usize, Verdict) {
+        self.ratio = ratio;
+        let mut opened = 0;
+        let mut verdict = self.feed(0, 0);
+        for _ in 0..intervals {
+            let before = verdict.phase;
+            let failed = binomial(&mut self.rng, self.requests, ratio);
+            verdict = self.detector.observe(ErrorInterval { failed, total: self.requests, seconds: 5.0, reset: false });
+            opened += usize::from(verdict.phase == Phase::Anomalous && before != Phase::Anomalous);
+        }
+        (opened, verdict)
+    }
+}
+
+/// Intervals of five seconds in a minute.
+const MINUTE: usize = 12;
+
+#[test]
+fn what_failed_for_an_hour_does_not_hide_what_fails_after_it() {
+    let mut service = Service::new(8, 50, 0.0);
+    service.run_on(360 * MINUTE, 0.002);
+    // Adopted after an hour, and over a little later.
+    let (opened, verdict) = service.run_on(75 * MINUTE, 0.15);
+    assert_eq!((opened, verdict.phase), (1, Phase::Calm));
+    assert_eq!(service.run_on(60 * MINUTE, 0.002).0, 0);
+    let (opened, verdict) = service.run_on(2 * MINUTE, 0.03);
+    assert_eq!((opened, verdict.phase), (1, Phase::Anomalous), "a fifth of what was adopted");
+}
+
+#[test]
+fn a_grave_failure_is_normal_only_after_a_day() {
+    let mut service = Service::new(8, 20, 0.0);
+    let (opened, verdict) = service.run_on(5 * 60 * MINUTE, 0.4);
+    assert_eq!((opened, verdict.phase), (1, Phase::Anomalous));
+    assert_eq!(service.run_on(20 * 60 * MINUTE, 0.4).1.phase, Phase::Calm);
+}
+
+#[test]
+fn a_ratio_that_creeps_up_is_found() {
+    let mut service = Service::new(9, 500, 0.0);
+    service.run_on(6 * 60 * MINUTE, 0.005);
+    let mut ratio = 0.005;
+    while ratio < 0.1 && service.run_on(5 * MINUTE, ratio).1.phase != Phase::Anomalous {
+        ratio *= 1.3;
+    }
+    assert!(ratio < 0.1, "not found on the way up");
+}
+
+#[test]
+fn a_quiet_route_that_fails_throughout_is_one_anomaly() {
+    let mut detector = ErrorDetector::new(ErrorSettings::default());
+    let mut opened = 0;
+    let mut before = Phase::WarmingUp;
+    // A request every six minutes.
+    for interval in 0..72 * 500 {
+        let total = u64::from(interval % 72 == 0);
+        let failed = if interval >= 72 * 300 { total } else { 0 };
+        let verdict = detector.observe(ErrorInterval { failed, total, seconds: 5.0, reset: false });
+        opened += usize::from(verdict.phase == Phase::Anomalous && before != Phase::Anomalous);
+        before = verdict.phase;
+    }
+    assert_eq!((opened, before), (1, Phase::Anomalous));
+    let ended = (0..12 * 60)
+        .find_map(|_| detector.observe(ErrorInterval { failed: 0, total: 0, seconds: 5.0, reset: false }).ended);
+    assert!(matches!(ended, Some(Ending::Idle { .. })), "{ended:?}");
+    // The next failure goes on where it was left, unless many requests went well before it.
+    let next = |failed, total| ErrorInterval { failed, total, seconds: 5.0, reset: false };
+    let mut recovered = ErrorDetector::restore(ErrorSettings::default(), detector.state()).unwrap();
+    assert_eq!(detector.observe(next(1, 1)).phase, Phase::Anomalous);
+    assert_eq!(recovered.observe(next(0, 100)).phase, Phase::Calm);
+    assert_eq!(recovered.observe(next(1, 1)).phase, Phase::Calm);
 }

@@ -74,6 +74,13 @@ impl Evidence {
         Found { score: (2.0 * log.max(0.0)).sqrt(), failed: best.failed, total: best.total, seconds: best.seconds }
     }
 
+    /// Forgets all beyond this score: what was certain for long is refuted as soon as what was hardly so.
+    pub(super) fn limit(&mut self, score: f64) {
+        for bet in &mut self.bets {
+            bet.log = bet.log.min(score * score / 2.0);
+        }
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         self.bets.iter().all(|bet| {
             bet.log.abs() <= MOST && bet.failed <= bet.total && bet.seconds.is_finite() && bet.seconds >= 0.0
