@@ -28,6 +28,9 @@ const MAX_AT: f64 = 1e13;
 /// A time so far before the latest, in seconds, says that the clock was wrong then; a nearer one came late.
 const CLOCK_SET_BACK: f64 = 3600.0;
 
+/// Two observations that lie so far apart at most, in seconds, are the ends of one interval; more is a gap.
+const LONGEST_INTERVAL: f64 = 300.0;
+
 /// A span of time, as so many buckets of a ring.
 struct Span {
     ring: usize,
@@ -112,7 +115,8 @@ pub enum Urgency {
 /// ends soon after the failures do.
 ///
 /// Counts are kept in 60 buckets of a minute, 72 of five minutes and 72 of an hour; a window ends with the bucket that is
-/// open. The time before the first observation counts as if all had been good in it. The state takes less than 6 KiB; nothing is allocated once it
+/// open. The time before the first observation counts as if all had been good in it, as does what lies between two that are
+/// more than five minutes apart. The state takes less than 6 KiB; nothing is allocated once it
 /// is made.
 #[derive(Clone, Debug)]
 pub struct BurnRate {
@@ -234,17 +238,25 @@ impl BurnRate {
     /// Takes in the requests of an interval that ended at `at` (UNIX seconds; what is no time, or up to an hour before the
     /// latest one, counts as that; what is further back sets the clock back), and answers the fastest pace that is told. More bad requests than there were are as many as there were.
     pub fn observe(&mut self, at: f64, bad: u64, total: u64) -> Option<Burn> {
+        let before = self.memory.at;
         let at = self.memory.advance(at)?;
         let since = *self.memory.since.get_or_insert(at);
         let counts = Counts { bad: bad.min(total), total };
+        let begun = before.filter(|before| at - before <= LONGEST_INTERVAL).unwrap_or(at);
         for (ring, (width, _)) in self.memory.rings.iter_mut().zip(RINGS) {
-            let index = (at / width).floor() as i64;
-            let place = index.rem_euclid(i64::try_from(ring.len()).unwrap_or(1).max(1));
-            let Some(bucket) = usize::try_from(place).ok().and_then(|place| ring.get_mut(place)) else { continue };
-            if bucket.index != index {
-                *bucket = Bucket { index, counts: Counts::default() };
+            let piece = |at: f64| (at / width).floor() as i64;
+            let last = piece(at);
+            // A piece of time between two observations was seen, though what came in it is counted in the last.
+            for index in piece(begun).min(last)..=last {
+                let place = index.rem_euclid(i64::try_from(ring.len()).unwrap_or(1).max(1));
+                let Some(bucket) = usize::try_from(place).ok().and_then(|place| ring.get_mut(place)) else { continue };
+                if bucket.index != index {
+                    *bucket = Bucket { index, counts: Counts::default() };
+                }
+                if index == last {
+                    bucket.counts.add(counts);
+                }
             }
-            bucket.counts.add(counts);
         }
         RULES.iter().find_map(|rule| self.judge(rule, at, at - since))
     }

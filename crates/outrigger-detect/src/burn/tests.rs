@@ -78,6 +78,20 @@ fn a_burn_speaks() {
 }
 
 #[test]
+fn what_was_seen_every_other_minute_was_seen() {
+    // Two requests in a hundred are bad: twenty times the budget.
+    for (minutes, pace) in [(1, 20.0), (2, 20.0), (5, 20.0), (10, 2.0)] {
+        let mut rate = BurnRate::new(BurnSettings::default());
+        for interval in 0..120 / minutes {
+            rate.observe(f64::from(interval * minutes) * MINUTE, 2, 100);
+        }
+        let [_, (_, hour), _, _] = rate.paces();
+        // The hour ends with the piece of time that the last observation lies in.
+        assert!((hour - pace).abs() <= 0.1 * pace, "every {minutes} min: {hour}");
+    }
+}
+
+#[test]
 fn a_restored_one_goes_on_and_damaged_states_are_refused() {
     let mut rate = BurnRate::new(BurnSettings::default());
     feed(&mut rate, 0.0, 2.0 * HOUR, |_| 1);
