@@ -145,14 +145,13 @@ impl Incidents {
 
     /// Adds what the open incident about the requests of a target spent of error budgets since this was last called; when it
     /// has just opened, since its onset.
-    pub(crate) fn spend(&mut self, target: &str, at: SystemTime, spent: impl FnOnce(Option<SystemTime>) -> Vec<Spent>) {
+    pub(crate) fn spend(&mut self, target: &str, spent: impl FnOnce(Option<SystemTime>) -> Vec<Spent>) {
         let Some(incident) = self.open_mut(target) else { return };
-        let lasted = at.duration_since(incident.started_at).unwrap_or_default();
         let is_first = incident.spent.is_empty();
         for spent in spent(is_first.then_some(incident.started_at)) {
             match incident.spent.iter_mut().find(|known| known.objective == spent.objective) {
-                Some(known) => known.add(&spent, lasted),
-                None => incident.spent.push(spent.over(lasted)),
+                Some(known) => known.add(&spent),
+                None => incident.spent.push(spent),
             }
         }
     }

@@ -154,7 +154,7 @@ impl State {
         let change = self.incidents.update(&label, scrape.at, &target.findings(), target.signals.signs());
         let apart = self.incidents.update_apart(&label, scrape.at, target.signals.signs());
         self.incidents.detail(&label, &target.watches);
-        self.incidents.spend(&label, scrape.at, |since| target.signals.budgets.spent(since));
+        self.incidents.spend(&label, |since| target.signals.budgets.spent(since));
         match self.incidents.open(&label) {
             None => target.evidence.calm(),
             Some(incident) => {

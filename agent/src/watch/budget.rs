@@ -26,6 +26,8 @@ const PERIOD: f64 = PERIOD_DAYS as f64 * DAY;
 /// How long the counts of single intervals are remembered, for incidents that began before they were noticed.
 const RECENT: Duration = Duration::from_secs(600);
 const MAX_RECENT: usize = 620;
+/// An interval counts for no more than this, in seconds: pages that lie further apart have silence between them.
+const LONGEST_INTERVAL: f64 = 300.0;
 
 /// What a service promises of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,21 +93,22 @@ pub(crate) struct Spent {
     pub(crate) share: f64,
     /// The share of requests that may be bad.
     pub(crate) allowed: f64,
+    /// The time in which they came, in seconds: that of silence is not counted.
+    #[serde(default)]
+    pub(crate) seconds: f64,
 }
 
 impl Spent {
-    /// Adds what came later; the incident has now lasted so long.
-    pub(crate) fn add(&mut self, later: &Self, lasted: Duration) {
-        self.bad = self.bad.saturating_add(later.bad);
-        self.total = self.total.saturating_add(later.total);
-        self.allowed = later.allowed;
-        *self = self.clone().over(lasted);
+    fn new(objective: Objective, Counts { bad, total }: Counts, seconds: f64, allowed: f64) -> Self {
+        let pace = bad as f64 / total.max(1) as f64 / allowed.max(1e-9);
+        Self { objective, bad, total, share: pace * seconds / PERIOD, allowed, seconds }
     }
 
-    pub(crate) fn over(mut self, lasted: Duration) -> Self {
-        let pace = self.bad as f64 / self.total.max(1) as f64 / self.allowed.max(1e-9);
-        self.share = pace * lasted.as_secs_f64() / PERIOD;
-        self
+    /// Adds what came later.
+    pub(crate) fn add(&mut self, later: &Self) {
+        let mut counts = Counts { bad: self.bad, total: self.total };
+        counts.add(Counts { bad: later.bad, total: later.total });
+        *self = Self::new(self.objective, counts, self.seconds + later.seconds, later.allowed);
     }
 }
 
@@ -199,8 +202,8 @@ pub(crate) struct Budgets {
     settings: SloSettings,
     service: [Budget; 2],
     routes: BTreeMap<(RouteKey, Objective), Budget>,
-    /// What the service's intervals counted of late.
-    recent: VecDeque<(SystemTime, [Counts; 2])>,
+    /// What the service's intervals counted of late, and their lengths in seconds.
+    recent: VecDeque<(SystemTime, [Counts; 2], f64)>,
 }
 
 impl Budgets {
@@ -255,8 +258,10 @@ impl Budgets {
         for (budget, counts) in self.service.iter_mut().zip(service) {
             budget.observe(at, counts);
         }
-        self.recent.push_back((time, service));
-        while let Some((oldest, _)) = self.recent.front()
+        let seconds = routes.iter().find_map(|(_, route)| route.last()).map_or(0.0, |interval| interval.seconds);
+        let seconds = if seconds.is_finite() { seconds.clamp(0.0, LONGEST_INTERVAL) } else { 0.0 };
+        self.recent.push_back((time, service, seconds));
+        while let Some((oldest, ..)) = self.recent.front()
             && (self.recent.len() > MAX_RECENT || time.duration_since(*oldest).is_ok_and(|age| age > RECENT))
         {
             self.recent.pop_front();
@@ -280,15 +285,15 @@ impl Budgets {
 
     /// What the service spent since a moment of the last ten minutes, or in the latest interval.
     pub(crate) fn spent(&self, since: Option<SystemTime>) -> Vec<Spent> {
-        let mut sums = [Counts::default(); 2];
-        let latest = self.recent.back().map(|(at, _)| *at);
-        let counts = |at: SystemTime| since.map_or(Some(at) == latest, |since| at >= since);
-        for (_, counts) in self.recent.iter().filter(|(at, _)| counts(*at)) {
+        let (mut sums, mut lasted) = ([Counts::default(); 2], 0.0);
+        let latest = self.recent.back().map(|(at, ..)| *at);
+        let is_meant = |at: SystemTime| since.map_or(Some(at) == latest, |since| at >= since);
+        for (_, counts, seconds) in self.recent.iter().filter(|(at, ..)| is_meant(*at)) {
             sums.iter_mut().zip(counts).for_each(|(sum, counts)| sum.add(*counts));
+            lasted += seconds;
         }
         let spent = |(objective, counts): (Objective, Counts)| {
-            let Counts { bad, total } = counts;
-            Spent { objective, bad, total, share: 0.0, allowed: objective.budget(&self.settings) }
+            Spent::new(objective, counts, lasted, objective.budget(&self.settings))
         };
         Objective::ALL.into_iter().zip(sums).map(spent).collect()
     }
