@@ -238,8 +238,12 @@ impl Fills {
     }
 }
 
-/// Whether the traffic has grown since so many seconds ago. While nobody knows, it may have.
+/// Whether the traffic has grown since so many seconds ago. While nobody knows, it may have; but what has risen for longer
+/// than traffic is remembered has risen by night as well.
 fn grew(rates: &VecDeque<f64>, (seconds, requests): (f64, f64), ago: f64) -> bool {
+    if ago > PIECES as f64 * PIECE_SECONDS && rates.len() >= PIECES {
+        return false;
+    }
     let pieces = (ago / PIECE_SECONDS).ceil().clamp(1.0, PIECES as f64) as usize;
     let now = if seconds >= PIECE_SECONDS / 2.0 { Some(requests / seconds) } else { rates.back().copied() };
     // A rise that began before the agent did is held against the oldest that is known.
@@ -280,7 +284,10 @@ impl Fill {
         self.full_since = self.full.observe(is_full, at, seconds, after);
         let outlook = self.forecast.observe(at, gauge.used, gauge.limit);
         let is_soon = |outlook: &Outlook| outlook.seconds <= horizon.as_secs_f64();
-        let outlook = outlook.filter(|outlook| is_soon(outlook) && (gauge.kind == Kind::Disk || !grew(outlook)));
+        // Traffic may explain a rise that begins; it takes back nothing that was told.
+        let is_told = self.soon.told_since().is_some();
+        let is_own = |outlook: &Outlook| is_told || gauge.kind == Kind::Disk || !grew(outlook);
+        let outlook = outlook.filter(|outlook| is_soon(outlook) && is_own(outlook));
         self.soon_since = self.soon.observe(outlook.is_some(), at, seconds, OUTLOOK_SECONDS);
         // Between two looks that agree, the last one is told.
         if outlook.is_some() || self.soon_since.is_none() {
@@ -346,6 +353,11 @@ mod tests {
 
     /// Looks at memory of this share of its limit, or at nothing, five seconds after the last look.
     fn look(fills: &mut Fills, at: &mut SystemTime, share: Option<f64>) -> usize {
+        look_when(fills, at, share, 100.0)
+    }
+
+    /// The same, after so many requests.
+    fn look_when(fills: &mut Fills, at: &mut SystemTime, share: Option<f64>, requests: f64) -> usize {
         *at += Duration::from_secs(5);
         let gauge = |share| Gauge {
             kind: Kind::Memory,
@@ -354,7 +366,7 @@ mod tests {
             limit: 1e9,
             waiting: None,
         };
-        fills.observe(share.map(gauge).into_iter().collect(), 100.0, 5.0, false, *at, Duration::from_secs(14_400));
+        fills.observe(share.map(gauge).into_iter().collect(), requests, 5.0, false, *at, Duration::from_secs(14_400));
         let mut signs = Vec::new();
         fills.signs(*at, &mut signs);
         signs.len()
@@ -385,5 +397,24 @@ mod tests {
         assert!(grew(&busier, (0.0, 0.0), outlook_seen));
         busier.iter_mut().for_each(|rate| *rate = 50.0);
         assert!(!grew(&busier, (0.0, 0.0), outlook_seen));
+    }
+
+    #[test]
+    fn a_leak_that_is_told_is_told_on_in_the_morning() {
+        let (mut fills, mut at) = (Fills::default(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let mut share = 0.4;
+        for _ in 0..12 * 60 * 5 {
+            assert_eq!(look(&mut fills, &mut at, Some(share)), 0);
+        }
+        // A third of its limit more in each hour.
+        let mut leak = |requests| {
+            share += 1.0 / 3.0 / 720.0;
+            look_when(&mut fills, &mut at, Some(share), requests)
+        };
+        assert!((0..12 * 80).any(|_| leak(100.0) == 1), "told ahead");
+        let told = (0..12 * 12).filter(|_| leak(300.0) == 1).count();
+        assert_eq!(told, 12 * 12, "however many requests come");
+        let morning: VecDeque<f64> = (1..=PIECES).map(|piece| piece as f64 * 10.0).collect();
+        assert!(!grew(&morning, (0.0, 0.0), 2.0 * 86_400.0), "what has grown for two days");
     }
 }
