@@ -21,8 +21,9 @@ const MAX_ROUTES: usize = 20;
 const BUSY: f64 = 0.5;
 /// How fast a route is found to be busy, in seconds.
 const BUSY_SECONDS: f64 = 300.0;
-/// After a restart callers come back one by one.
+/// After a restart callers come back one by one. What restarts again and again is excused for so long in all.
 const GRACE_SECONDS: f64 = 120.0;
+const MAX_GRACE_SECONDS: f64 = 300.0;
 /// What falls below this share of a rate of at least so many requests per second has fallen silent.
 const SILENT_SHARE: f64 = 0.01;
 const SILENT_FROM: f64 = 1.0;
@@ -36,7 +37,37 @@ pub(super) struct Traffic {
     routes: BTreeMap<RouteKey, Watched>,
     /// How busy the other routes are, in requests per second.
     rates: BTreeMap<RouteKey, f64>,
-    grace: f64,
+    grace: Grace,
+}
+
+/// The time after restarts in which nothing is judged.
+#[derive(Debug, Default)]
+struct Grace {
+    /// Seconds of it that are left.
+    left: f64,
+    /// Seconds that were excused since it last was calm for as long as one restart is excused for.
+    excused: f64,
+    /// Seconds without one.
+    calm: f64,
+}
+
+impl Grace {
+    /// Whether an interval is excused.
+    fn observe(&mut self, seconds: f64, reset: bool) -> bool {
+        let is_grace = reset || self.left > 0.0;
+        // When in its interval a restart was, or for how long nothing ran, nobody knows.
+        self.left = if reset { GRACE_SECONDS } else { (self.left - seconds).max(0.0) };
+        if is_grace {
+            self.calm = 0.0;
+            self.excused += seconds.min(GRACE_SECONDS);
+            return self.excused <= MAX_GRACE_SECONDS;
+        }
+        self.calm += seconds;
+        if self.calm >= GRACE_SECONDS {
+            self.excused = 0.0;
+        }
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -102,7 +133,7 @@ fn detector() -> TrafficDetector {
 impl Traffic {
     pub(super) fn new() -> Self {
         let service = Watched::new(detector());
-        Self { service, routes: BTreeMap::new(), rates: BTreeMap::new(), grace: 0.0 }
+        Self { service, routes: BTreeMap::new(), rates: BTreeMap::new(), grace: Grace::default() }
     }
 
     /// Takes in the latest interval of all routes.
@@ -110,11 +141,7 @@ impl Traffic {
         let at = unix(at);
         let last = |route: &crate::derive::Route| route.last().map(|last| (last.requests(), last.seconds, last.reset));
         let Some((_, seconds, reset)) = routes.iter().find_map(|(_, route)| last(route)) else { return };
-        if reset {
-            self.grace = GRACE_SECONDS;
-        }
-        if self.grace > 0.0 {
-            self.grace -= seconds;
+        if self.grace.observe(seconds, reset) {
             return;
         }
         let mut all: u64 = 0;
@@ -177,5 +204,25 @@ impl Traffic {
             }
         }
         traffic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_are_excused_and_a_loop_of_them_is_not() {
+        // Seconds of an interval, intervals from one restart to the next, and how many of forty are judged.
+        for (seconds, every, judged) in [(30.0, 1, 34), (30.0, 2, 34), (60.0, 3, 37), (30.0, 100, 36)] {
+            let mut grace = Grace::default();
+            assert!(grace.observe(8.0 * 3600.0, true), "the night");
+            let fed = (1..=40).filter(|interval| !grace.observe(seconds, interval % every == 0)).count();
+            assert_eq!(fed, judged, "a restart in every {every} intervals of {seconds} s");
+        }
+        // Two releases in a row are no loop.
+        let mut grace = Grace::default();
+        assert!((0..8).all(|interval| grace.observe(30.0, interval == 0 || interval == 3)));
+        assert!(!grace.observe(30.0, false));
     }
 }
