@@ -310,6 +310,12 @@ fn an_outage_and_its_burnt_budget_are_one_incident_that_ends_with_the_outage() {
         incident["summary"].as_str().unwrap().contains("% of 30 days' error budget (availability)."),
         "{incident:#}"
     );
+    // Nobody answers for eight hours: what was not asked did not fail.
+    service.elapsed += 8 * 3600;
+    service.run(1, 15, |_| Load { failed: 0.5, ..CALM });
+    let (incident, _) = service.moved();
+    let spent = &incident["error_budget"][0];
+    assert!((0.10..0.20).contains(&spent["share"].as_f64().unwrap()), "{spent}");
     service.run(400, 15, |_| CALM);
     let incidents = service.incidents();
     assert_eq!((incidents.len(), &incidents[0]["state"]), (1, &"resolved".into()), "{incidents:#?}");
@@ -378,6 +384,18 @@ fn a_busy_service_that_falls_silent_is_an_incident_and_a_route_that_rests_at_nig
     let office = |at: u64| Load { rate: if (8..18).contains(&(at % DAY / 3600)) { 3.0 } else { 0.2 }, ..CALM };
     service.run(2 * DAY / 60, 60, office);
     assert_eq!(service.incidents(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_service_that_restarts_again_and_again_is_missed() {
+    let mut service = Service::new();
+    service.run(240, 30, |_| CALM);
+    for _ in 0..15 {
+        service.deploy();
+        service.run(2, 30, |_| Load { rate: 0.0, ..CALM });
+    }
+    let (incident, moved) = service.moved();
+    assert_eq!((&incident["state"], &moved["signal"]), (&"open".into(), &"traffic".into()), "{incident:#}");
 }
 
 #[test]

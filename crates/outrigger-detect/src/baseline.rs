@@ -41,10 +41,8 @@ impl Baseline {
         self.requests = self.requests.saturating_add(block.tails.first().copied().unwrap_or(0).into());
     }
 
-    /// Takes other tail counts for the baseline, as many requests of another time, which took so many times as long on
-    /// average.
-    pub(crate) fn replace(&mut self, tails: &[f64], times: f64) {
-        let mean = self.mean() * times;
+    /// Takes other tail counts for the baseline: requests of another time, and what they took on average, in seconds.
+    pub(crate) fn replace(&mut self, tails: &[f64], mean: f64) {
         for (own, other) in self.tails.iter_mut().zip(tails) {
             *own = *other;
         }

@@ -205,7 +205,7 @@ impl Tracker {
                 &self.baseline,
                 in_pauses.get(..self.baseline.width()).unwrap_or_default(),
                 tail,
-                self.youth(rules),
+                self.caution(rules),
             );
         let finding = Finding { tail, share: above / requests };
         let score = (evidence / f64::from(pauses.max(1))).sqrt();

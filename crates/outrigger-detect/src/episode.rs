@@ -29,17 +29,38 @@ pub(crate) struct Episode {
     pub(crate) spent: f64,
     /// Seconds since the onset.
     pub(crate) seconds: f64,
+    /// Seconds since it opened.
+    #[serde(default)]
+    pub(crate) lasted: f32,
     /// The tail whose excess opened it, and its share then.
-    pub(crate) tail: usize,
-    share: f64,
+    pub(crate) tail: u8,
+    share: f32,
     /// The highest score.
-    pub(crate) peak: f64,
+    pub(crate) peak: f32,
     /// The longest time between the pauses that opened it, in seconds; 0 if it was not opened by pauses.
     #[serde(default)]
-    gap: f64,
+    gap: f32,
 }
 
 impl Episode {
+    fn new(width: usize, Finding { tail, share }: Finding) -> Self {
+        Self {
+            tails: vec![0; width],
+            spent: 0.0,
+            seconds: 0.0,
+            lasted: 0.0,
+            // Below MAX_WIDTH.
+            tail: u8::try_from(tail).unwrap_or(u8::MAX),
+            share: share as f32,
+            peak: 0.0,
+            gap: 0.0,
+        }
+    }
+
+    pub(crate) fn tail(&self) -> usize {
+        usize::from(self.tail)
+    }
+
     fn add(&mut self, block: Block<'_>) {
         for (sum, count) in self.tails.iter_mut().zip(block.tails) {
             *sum = sum.saturating_add(u64::from(*count));
@@ -51,11 +72,10 @@ impl Episode {
     /// Whether the parts agree, for a state that comes from outside.
     pub(crate) fn is_sound(&self, width: usize) -> bool {
         self.tails.len() == width
-            && (1..width).contains(&self.tail)
+            && (1..width).contains(&self.tail())
             && self.tails.is_sorted_by(|wide, narrow| wide >= narrow)
-            && [self.spent, self.seconds, self.share, self.peak, self.gap]
-                .iter()
-                .all(|value| value.is_finite() && *value >= 0.0)
+            && [self.spent, self.seconds].iter().all(|value| value.is_finite() && *value >= 0.0)
+            && [self.lasted, self.share, self.peak, self.gap].iter().all(|value| value.is_finite() && *value >= 0.0)
     }
 }
 
@@ -70,7 +90,7 @@ impl Tracker {
         (1..episode.tails.len())
             .rev()
             .find(|tail| excess(*tail).is_some_and(|excess| excess > 0.0 && excess >= TELLING * most))
-            .unwrap_or(episode.tail)
+            .unwrap_or(episode.tail())
     }
 
     pub(crate) fn open(&mut self, finding: Finding, score: f64) {
@@ -82,8 +102,8 @@ impl Tracker {
         let (_, behind) = self.change_point(tail, Odds::new(usual, share));
         let share = share.max(behind);
         let (onset, _) = self.change_point(tail, Odds::new(usual, share));
-        let tails = vec![0; self.baseline.width()];
-        let mut episode = Episode { tails, spent: 0.0, seconds: 0.0, tail, share, peak: score, gap: 0.0 };
+        let mut episode = Episode::new(self.baseline.width(), Finding { tail, share });
+        episode.peak = score as f32;
         for block in self.history.blocks().take(onset) {
             episode.add(block);
         }
@@ -94,7 +114,7 @@ impl Tracker {
     pub(crate) fn open_storm(&mut self, Storm { finding, score, gap }: Storm) {
         self.open(finding, score);
         if let Some(episode) = &mut self.episode {
-            episode.gap = gap;
+            episode.gap = gap as f32;
         }
     }
 
@@ -103,10 +123,13 @@ impl Tracker {
     pub(crate) fn open_drift(&mut self, tail: usize, mean: f64) {
         self.noise.forget_recent();
         let (recent, seconds) = self.long_term.recent();
-        let tails: Vec<u64> = recent.iter().map(|count| count.round() as u64).collect();
-        let spent = tails.first().copied().unwrap_or(0) as f64 * mean;
-        let share = self.long_term.recent_share(tail);
-        let mut episode = Episode { tails, spent, seconds, tail, share, peak: 0.0, gap: 0.0 };
+        let mut episode =
+            Episode::new(self.baseline.width(), Finding { tail, share: self.long_term.recent_share(tail) });
+        for (sum, count) in episode.tails.iter_mut().zip(recent) {
+            *sum = count.round() as u64;
+        }
+        episode.spent = episode.tails.first().copied().unwrap_or(0) as f64 * mean;
+        episode.seconds = seconds;
         for block in self.history.staying() {
             episode.add(block);
         }
@@ -135,7 +158,8 @@ impl Tracker {
         matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool,
     ) -> bool {
         let Some(episode) = &self.episode else { return false };
-        let odds = Odds::new(self.baseline.share(episode.tail), episode.share);
+        let tail = episode.tail();
+        let odds = Odds::new(self.baseline.share(tail), episode.share.into());
         let mut tails = [0_u64; MAX_WIDTH];
         let mut seconds = 0.0;
         for block in self.history.blocks() {
@@ -147,8 +171,8 @@ impl Tracker {
                 *sum += u64::from(*count);
             }
             let n = tails.first().copied().unwrap_or(0) as f64;
-            let x = tails.get(episode.tail).copied().unwrap_or(0) as f64;
-            if seconds >= rules.pace.clear_seconds.max(GAPS * episode.gap)
+            let x = tails.get(tail).copied().unwrap_or(0) as f64;
+            if seconds >= rules.pace.clear_seconds.max(GAPS * f64::from(episode.gap))
                 && odds.weigh(x, n) <= -CLEAR_EVIDENCE
                 && !self.is_elevated(tails.get(..self.baseline.width()).unwrap_or_default(), rules, matters)
             {
@@ -172,7 +196,7 @@ impl Tracker {
                 && excess >= n * self.required_share(rules)
                 && surprise(x, n, self.baseline.count(tail), self.baseline.count(0))
                     >= CLEAR_SCORE * CLEAR_SCORE * self.noise.factor(0, tail, n, self.baseline.share(tail))
-                && matters(&self.baseline, tails, tail, self.youth(rules))
+                && matters(&self.baseline, tails, tail, self.caution(rules))
         })
     }
 

@@ -91,8 +91,8 @@ impl LatencyDetector {
             at: interval.at,
         };
         let (bounds, settings) = (&self.bounds, &self.settings);
-        let outcome = self.tracker.observe(&sample, &rules, |baseline, window, tail, youth| {
-            let ratio = settings.min_shift_ratio * (1.0 + youth);
+        let outcome = self.tracker.observe(&sample, &rules, |baseline, window, tail, caution| {
+            let ratio = settings.min_shift_ratio * caution;
             displacement(bounds, baseline, window, tail)
                 .is_some_and(|(before, during)| during - before >= settings.min_shift_seconds.max(ratio * before))
         });

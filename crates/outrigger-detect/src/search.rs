@@ -170,7 +170,7 @@ impl Tracker {
                 && excess / requests >= self.required_share(rules).max(rules.min_share_seconds / window.seconds)
                 && during - *share >= OWN_PART * (excess / requests)
                 && self.lasts(window.blocks, tail, expected, excess / requests, rules.pace.persistence_seconds)
-                && matters(&self.baseline, tails, tail, self.youth(rules));
+                && matters(&self.baseline, tails, tail, self.caution(rules));
             if passes {
                 strongest.squared = squared;
                 strongest.finding = Some(Finding { tail, share: during });
@@ -204,8 +204,13 @@ impl Tracker {
         rules.min_share + rules.young_share * self.youth(rules)
     }
 
+    /// How many times as much slower as usual requests must have become to matter: more for a young baseline.
+    pub(crate) fn caution(&self, rules: &Rules<'_>) -> f64 {
+        1.0 + self.youth(rules)
+    }
+
     /// 1 at the end of the warm-up, 0 for a grown baseline.
-    pub(crate) fn youth(&self, rules: &Rules<'_>) -> f64 {
+    fn youth(&self, rules: &Rules<'_>) -> f64 {
         (1.0 - (self.baseline.seconds() - rules.pace.warm_up_seconds) / YOUTH_SECONDS).clamp(0.0, 1.0)
     }
 }

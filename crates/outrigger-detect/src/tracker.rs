@@ -31,6 +31,12 @@ const HASTE: f64 = 6.0;
 /// the same scores this part of the opening score the next time.
 const CRY_WOLF: f64 = 2.0;
 const CRY_WOLF_PART: f64 = 0.8;
+/// What became normal was told for this part of the time before, however long ago it began.
+const TOLD_PART: f64 = 0.25;
+/// A drift is judged at the bounds whose shares it raised by at least this part of its largest rise. All requests became slower
+/// together, and certainly: it needs a smaller part of the shift that a sudden change has to make.
+const DRIFT_PART: f64 = 0.1;
+const DRIFT_CAUTION: f64 = 0.5;
 
 /// What opens an anomaly.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +137,8 @@ impl Tracker {
         self.is_expected
     }
 
-    /// Takes in an interval. `matters` is asked about an excess that has passed all rules: given the
-    /// tail counts of the window, the tail, and how young the baseline is (1 to 0), is the change worth an alarm?
+    /// Takes in an interval. `matters` is asked about an excess that has passed all rules: given the tail counts of the window,
+    /// the tail, and how many times the usual shift is asked for, is the change worth an alarm?
     pub(crate) fn observe(
         &mut self,
         sample: &Sample<'_>,
@@ -156,12 +162,15 @@ impl Tracker {
     fn expire(&mut self, seconds: f64, pace: &Pace) -> Option<Ending> {
         let episode = self.episode.as_mut()?;
         episode.seconds += seconds;
-        if self.idle >= pace.idle_seconds {
+        episode.lasted += seconds as f32;
+        let lasted = f64::from(episode.lasted);
+        let gap = self.baseline.seconds() / self.baseline.requests().max(1) as f64;
+        if self.idle >= pace.idle_limit(gap) {
             let was_told = !self.is_expected;
             self.close();
             return was_told.then_some(Ending::Idle { seconds: self.idle });
         }
-        if episode.seconds >= pace.adopt_seconds {
+        if episode.seconds >= pace.adopt_seconds && lasted >= pace.adopt_seconds * TOLD_PART {
             *self = Self { rhythm: self.rhythm, ..Self::new(self.baseline.width()) };
             return Some(Ending::Adopted);
         }
@@ -237,7 +246,7 @@ impl Tracker {
         }
         if !calm {
             if let Some(episode) = &mut self.episode {
-                episode.peak = episode.peak.max(score);
+                episode.peak = episode.peak.max(score as f32);
             }
             self.is_expected &= self.comes_by_the_clock(rules);
             if self.has_recovered(rules, &matters) {
@@ -253,7 +262,7 @@ impl Tracker {
                 self.open_storm(storm);
                 self.is_expected = self.comes_by_the_clock(rules);
             } else {
-                self.open_if_drifting(rules);
+                self.open_if_drifting(rules, &matters);
             }
         }
         if complete {
@@ -298,7 +307,7 @@ impl Tracker {
     /// An anomaly that ended by itself teaches when it came, a weak one noise as well.
     fn learn_from_end(&mut self, rules: &Rules<'_>) {
         let Some(episode) = &self.episode else { return };
-        let (tail, peak) = (episode.tail, episode.peak);
+        let (tail, peak) = (episode.tail(), f64::from(episode.peak));
         let (began, rise) = (rules.at - episode.seconds, self.rise(episode, rules));
         self.rhythm.remember(began, episode.seconds, rise, !self.is_expected);
         if peak > 0.0 && peak < CRY_WOLF * rules.min_score && !rules.steps.is_empty() {
@@ -308,19 +317,51 @@ impl Tracker {
     }
 
     /// Opens an anomaly if the route has slowly become slower. The baseline has followed it, so that of earlier takes over.
-    fn open_if_drifting(&mut self, rules: &Rules<'_>) {
+    fn open_if_drifting(&mut self, rules: &Rules<'_>, matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool) {
         let Some(by_hour) = self.long_term.drift(rules.at, rules.steps) else { return };
+        let width = self.baseline.width();
         let mut reference = [0.0; MAX_WIDTH];
         self.long_term.reference(rules.at, by_hour, &mut reference);
-        let reference = reference.get(..self.baseline.width()).unwrap_or_default();
-        // The mean followed the drift as the shares did.
-        let times = (level(reference, rules.steps) - level(self.baseline.tails(), rules.steps)).exp();
-        self.baseline.replace(reference, times);
-        let rise = |tail: usize| self.long_term.recent_share(tail) - self.baseline.share(tail);
-        if let Some(tail) = (1..self.baseline.width()).max_by(|a, b| rise(*a).total_cmp(&rise(*b))) {
-            let times = (self.long_term.recent_level(rules.steps) - level(reference, rules.steps)).exp();
-            self.open_drift(tail, self.baseline.mean() * times);
+        let reference = reference.get(..width).unwrap_or_default();
+        let mut followed = [0.0; MAX_WIDTH];
+        for (own, tail) in followed.iter_mut().zip(self.baseline.tails()) {
+            *own = *tail;
         }
+        let followed = followed.get(..width).unwrap_or_default();
+        // The mean followed the drift as the shares did.
+        let mean = self.baseline.mean();
+        let times = (level(reference, rules.steps) - level(followed, rules.steps)).exp();
+        self.baseline.replace(reference, mean * times);
+        let Some(tail) = self.drifting_tail(rules, matters) else {
+            self.baseline.replace(followed, mean);
+            return;
+        };
+        let times = (self.long_term.recent_level(rules.steps) - level(reference, rules.steps)).exp();
+        self.open_drift(tail, self.baseline.mean() * times);
+    }
+
+    /// The bound whose share the drift raised most, if it matters there or at one that it raised nearly as much.
+    fn drifting_tail(
+        &self,
+        rules: &Rules<'_>,
+        matters: &impl Fn(&Baseline, &[u64], usize, f64) -> bool,
+    ) -> Option<usize> {
+        let width = self.baseline.width();
+        let rise = |tail: usize| self.long_term.recent_share(tail) - self.baseline.share(tail);
+        let most = (1..width).max_by(|a, b| rise(*a).total_cmp(&rise(*b)))?;
+        let (recent, _) = self.long_term.recent();
+        let requests = f64::from(recent.first().copied().unwrap_or(0.0));
+        let mut tails = [0_u64; MAX_WIDTH];
+        for (tail, count) in tails.iter_mut().zip(recent) {
+            *tail = count.round() as u64;
+        }
+        let tails = tails.get(..width).unwrap_or_default();
+        let is_worth = |tail: usize| {
+            rise(tail) >= DRIFT_PART * rise(most)
+                && rise(tail) * requests >= rules.min_excess
+                && matters(&self.baseline, tails, tail, DRIFT_CAUTION * self.caution(rules))
+        };
+        (1..width).any(is_worth).then_some(most)
     }
 
     /// The route is on its way to a new, faster level.

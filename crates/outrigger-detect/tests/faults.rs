@@ -259,6 +259,39 @@ fn a_slow_drift_costs_what_it_adds_though_the_baseline_followed_it() {
 }
 
 #[test]
+fn a_slow_drift_of_a_quiet_route_is_told_for_more_than_a_moment() {
+    let mut found = 0;
+    for seed in 0..10 {
+        let mut watched = Watched::new(Route::new(seed, 0.03), 30.0);
+        watched.alarms_within(24.0 * 3600.0);
+        let mut hours = 0.0_f64;
+        while watched.step().phase != Phase::Anomalous && hours < 12.0 {
+            hours += watched.tick / 3600.0;
+            watched.route.scale = 1.25_f64.powf(hours);
+        }
+        let stays = watched.seconds_until(Phase::WarmingUp, 800.0).is_none();
+        found += usize::from(hours < 12.0 && stays);
+    }
+    assert!(found >= 8, "{found} of 10 drifts are told for a while");
+}
+
+#[test]
+fn a_drift_that_matters_to_nobody_is_not_told() {
+    for seed in 0..10 {
+        // A millisecond more, of a route whose answers lie around the lowest bound.
+        let route = Route { fast: (0.004, 0.2), slow_share: 0.0, ..Route::new(seed, 20.0) };
+        let mut watched = Watched::new(route, 10.0);
+        let mut alarms = watched.alarms_within(5.0 * 3600.0);
+        for minute in 0..240 {
+            watched.route.scale = 1.0 + 0.25 * f64::from(minute) / 240.0;
+            alarms += watched.alarms_within(60.0);
+        }
+        alarms += watched.alarms_within(2.0 * 3600.0);
+        assert_eq!(alarms, 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn pauses_in_quick_succession_are_one_anomaly_that_ends_with_them() {
     let mut found = 0;
     for seed in 0..40 {
