@@ -1,5 +1,7 @@
 //! `outrigger replay`: what the agent would have flagged in pages of the past.
 
+mod pages;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,9 +18,10 @@ use crate::replay::gallery::Gallery;
 use crate::replay::naming::Naming;
 use crate::replay::player::{Episode, Player};
 use crate::replay::prometheus::{Query, Source};
-use crate::replay::recording::{self, Taken};
+use crate::replay::recording::Taken;
 use crate::replay::report::{self, Found, Summary};
 use crate::replay::truth;
+use pages::Pages;
 
 pub(super) const ABOUT: &str = "\
 Tell what would have been flagged in the past, with a picture of each incident.
@@ -85,12 +88,6 @@ pub(super) struct Replay {
     /// Print JSON instead of lines
     #[arg(long)]
     json: bool,
-}
-
-/// Where pages come from.
-enum Pages {
-    Files(Files),
-    Prometheus { source: Box<Source>, runtime: tokio::runtime::Runtime, save: Option<(PathBuf, BufWriter<File>)> },
 }
 
 pub(super) fn main(args: &Replay) -> ExitCode {
@@ -228,44 +225,6 @@ impl Replay {
             Ok::<_, String>((path.to_owned(), BufWriter::new(file)))
         });
         Ok(Pages::Prometheus { source: Box::new(source), runtime, save: save.transpose()? })
-    }
-}
-
-impl Pages {
-    fn next(&mut self) -> Result<Option<Taken>, String> {
-        match self {
-            Self::Files(files) => Ok(files.next()),
-            Self::Prometheus { source, runtime, save } => {
-                let taken = runtime.block_on(source.next()).map_err(|error| error.to_string())?;
-                if let (Some((path, file)), Some(taken)) = (save, &taken) {
-                    recording::write(file, taken, is_compressed(path)).map_err(|error| cannot_write(path, &error))?;
-                }
-                Ok(taken)
-            }
-        }
-    }
-
-    /// The share that was read, if that is known.
-    fn done(&self) -> Option<f64> {
-        match self {
-            Self::Files(_) => None,
-            Self::Prometheus { source, .. } => Some(source.done),
-        }
-    }
-
-    /// Says what could not be read, and completes what was saved.
-    fn finish(self) -> Result<(), String> {
-        let complaints = match self {
-            Self::Files(files) => files.complaints,
-            Self::Prometheus { source, save, .. } => {
-                if let Some((path, mut file)) = save {
-                    file.flush().map_err(|error| cannot_write(&path, &error))?;
-                }
-                source.complaints
-            }
-        };
-        complaints.iter().for_each(|complaint| say(complaint));
-        Ok(())
     }
 }
 

@@ -10,20 +10,19 @@
 //! too large is asked for again in halves.
 
 mod answer;
+mod server;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{Request, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http::Uri;
 
 use super::naming::Naming;
 use super::recording::Taken;
 use crate::client::Client;
-use answer::{Assembler, Refusal};
+use answer::Assembler;
+use server::{Refusal, Server, names};
 
 /// What is asked of which server.
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ struct Piece {
 /// Pages from a Prometheus server.
 pub(crate) struct Source {
     query: Query,
-    client: Client,
+    server: Server,
     pieces: VecDeque<Piece>,
     assembler: Assembler,
     /// Pages of the last piece, in the order of time.
@@ -66,10 +65,6 @@ pub(crate) struct Source {
 const PIECE: u64 = 30 * 60 * 1000;
 /// The shortest piece.
 const SHORTEST: u64 = 10_000;
-/// The most bytes of an answer that are read, and samples that it may have.
-const MAX_ANSWER: usize = 64 << 20;
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Said of samples that cannot be used.
 const OWN_TIMES: &str = "some samples belong to no scrape of their target, since they carry times of their own, or `up` does \
                          not match; they are left out";
@@ -98,13 +93,11 @@ impl Source {
     pub(crate) async fn open(mut query: Query) -> Result<Self, AskError> {
         query.matcher = matchers(&query.matcher);
         let client = Client::new([&query.server]).map_err(|error| AskError::Server(error.to_string()))?;
-        let (from, to) = (millis(query.start), millis(query.end));
-        let assembler = Assembler::new(query.naming.clone());
         let source = Self {
-            pieces: pieces(from, to),
+            pieces: pieces(millis(query.start), millis(query.end)),
+            server: Server { uri: query.server.to_string(), token: query.token.take(), client },
+            assembler: Assembler::new(query.naming.clone()),
             query,
-            client,
-            assembler,
             ready: VecDeque::new(),
             done: 0.0,
             complaints: Vec::new(),
@@ -166,7 +159,7 @@ impl Source {
                 // known by its time.
                 let range = piece.to - piece.from + 1;
                 let query = format!("{selector}[{range}ms]");
-                self.ask_server("query", &[("query", &query), ("time", &seconds(piece.to))]).await
+                self.server.ask("query", &[("query", &query), ("time", &seconds(piece.to))]).await
             }
             Some(step) => {
                 let form = [
@@ -175,45 +168,9 @@ impl Source {
                     ("end", &seconds(piece.to - 1)),
                     ("step", &format!("{}ms", step.as_millis().max(1))),
                 ];
-                self.ask_server("query_range", &form).await
+                self.server.ask("query_range", &form).await
             }
         }
-    }
-
-    async fn ask_server(&self, what: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
-        let other = |why: String| Refusal::Other(why);
-        let server = self.query.server.to_string();
-        let uri = format!("{}/api/v1/{what}", server.trim_end_matches('/'));
-        let form: Vec<_> = form.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-        let form = form.join("&");
-        // Queries may be long and are posted; labels have to be asked for.
-        let (mut request, body) = if what.starts_with("label/") {
-            (Request::get(format!("{uri}?{form}")), String::new())
-        } else {
-            (Request::post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded"), form)
-        };
-        request = request.header(USER_AGENT, concat!("outrigger/", env!("CARGO_PKG_VERSION")));
-        if let Some(token) = &self.query.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| other(error.to_string()))?;
-        let exchange = async {
-            let response = self.client.send(request).await.map_err(|error| other(error.to_string()))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| {
-                if error.is::<http_body_util::LengthLimitError>() {
-                    Refusal::TooMuch(format!("the answer is larger than {} MiB", MAX_ANSWER >> 20))
-                } else {
-                    Refusal::Other(error.to_string())
-                }
-            })?;
-            Ok((status, body.to_bytes()))
-        };
-        let answered = tokio::time::timeout(PATIENCE, exchange).await;
-        let (status, body) = answered.unwrap_or_else(|_| {
-            Err(Refusal::TooMuch(format!("no answer within {}", humantime::format_duration(PATIENCE))))
-        })?;
-        if status.is_success() { Ok(body.to_vec()) } else { Err(answer::refusal(status, &body)) }
     }
 
     /// Finds the targets that have requests in that time; tells names that are nearest to what was asked for if none has.
@@ -227,8 +184,8 @@ impl Source {
         let ask = async |label: &str, matcher: &str| {
             let mut form: Vec<_> = span.iter().map(|(key, value)| (*key, value.as_str())).collect();
             form.push(("match[]", matcher));
-            let names = self.ask_server(&format!("label/{label}/values"), &form).await.map_err(wrong)?;
-            answer::names(&names).map_err(AskError::Server)
+            let values = self.server.ask(&format!("label/{label}/values"), &form).await.map_err(wrong)?;
+            names(&values).map_err(AskError::Server)
         };
         let own = &self.query.matcher;
         let wanted = format!("{{__name__=~\"{metric}(_count)?\"{}{own}}}", comma(own));
@@ -320,19 +277,6 @@ fn seconds(millis: u64) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
 }
 
-/// A value of a form. Source: RFC 3986, unreserved characters stand for themselves.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if plain(byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-        encoded
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +304,5 @@ mod tests {
         for text in ["{job=\"a\"}", "job=\"a\"", " { job=\"a\", } "] {
             assert_eq!(matchers(text), "job=\"a\"", "{text}");
         }
-        assert_eq!(encoded("a{b=\"é\"}"), "a%7Bb%3D%22%C3%A9%22%7D");
     }
 }

@@ -1,11 +1,10 @@
-//! What a Prometheus server answers, and the pages in it.
+//! The pages in what a Prometheus server answers.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::StatusCode;
 use outrigger_detect::NativeFold;
 use outrigger_exposition::Format;
 use outrigger_semconv::{Kind, http as requests};
@@ -13,15 +12,8 @@ use serde::Deserialize;
 
 use super::super::naming::{Naming, write_value};
 use super::super::recording::Taken;
+use super::server::unreadable;
 use crate::collect::scrape::Page;
-
-/// Why an answer is of no use.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// Less should be asked for at once.
-    TooMuch(String),
-    Other(String),
-}
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -53,37 +45,6 @@ struct Native<'a> {
     sum: &'a str,
     #[serde(borrow, default)]
     buckets: Vec<(i64, &'a str, &'a str, &'a str)>,
-}
-
-/// What a refused request is told with.
-pub(super) fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
-    #[derive(Deserialize)]
-    struct Refused {
-        error: String,
-    }
-    let told = serde_json::from_slice::<Refused>(body).ok().map(|refused| refused.error);
-    let why = match &told {
-        Some(error) => format!("answered {status}: {error}"),
-        None => format!("answered {status}; is this the address of a Prometheus server?"),
-    };
-    let is_limit = ["too many samples", "exceeded maximum resolution", "timed out", "limit"];
-    let is_too_much = status == StatusCode::SERVICE_UNAVAILABLE
-        || status == StatusCode::PAYLOAD_TOO_LARGE
-        || told.is_some_and(|error| is_limit.iter().any(|word| error.contains(word)));
-    if is_too_much { Refusal::TooMuch(why) } else { Refusal::Other(why) }
-}
-
-/// The values of a label.
-pub(super) fn names(body: &[u8]) -> Result<Vec<String>, String> {
-    #[derive(Deserialize)]
-    struct Names {
-        data: Vec<String>,
-    }
-    serde_json::from_slice::<Names>(body).map(|names| names.data).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> String {
-    format!("the answer is none of a Prometheus server: {error}")
 }
 
 /// Puts pages together. It remembers where it stands from piece to piece.
