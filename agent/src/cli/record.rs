@@ -12,16 +12,19 @@ use tokio::time::MissedTickBehavior;
 
 use super::replay::{is_compressed, lasted};
 use crate::client::Client;
-use crate::collect::scrape::{Address, scrape};
+use crate::collect::native::NativePages;
+use crate::collect::scrape::{Address, Scrape, scrape};
 use crate::config::Settings;
 use crate::replay::files;
 use crate::replay::recording::{self, Taken};
+use crate::series::{Data, SeriesTable};
 
 pub(super) const ABOUT: &str = "\
 Keep a service's pages in a file, for `outrigger replay`.
 
 Every page is appended as it was served, under a line with its time and target; a scrape that failed leaves a line that says
-why. A file whose name ends in .gz is compressed. What is there already stays: recording can go on in the same file.";
+why. Histograms that have native buckets only, which text has no words for, are kept with the buckets that the agent puts
+them into. A file whose name ends in .gz is compressed. What is there already stays: recording can go on in the same file.";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -79,6 +82,54 @@ pub(super) fn main(args: &Record) -> ExitCode {
     }
 }
 
+/// How pages are fetched.
+#[derive(Clone)]
+struct Scraper {
+    client: Client,
+    timeout: Duration,
+    limit: usize,
+}
+
+impl Scraper {
+    /// Fetches a page as the agent does, in protobuf if there is something to turn it into text with.
+    async fn scrape(
+        &self,
+        address: &Address,
+        mut native: Option<Box<NativePages>>,
+    ) -> (Scrape, Option<Box<NativePages>>) {
+        let scrape = scrape(&self.client, address, self.timeout, self.limit, native.as_deref_mut()).await;
+        (scrape, native)
+    }
+}
+
+/// A target, with what tells whether text says all of it.
+struct Source {
+    address: Address,
+    series: SeriesTable,
+    /// Set where it does not: the histograms have native buckets only.
+    native: Option<Box<NativePages>>,
+}
+
+impl Source {
+    fn new(address: Address, series_limit: usize) -> Self {
+        Self { address, series: SeriesTable::new(series_limit), native: None }
+    }
+
+    /// Whether this page is the first that shows that. From now on protobuf is asked for. The agent does so for histograms
+    /// that it judges; which one a replay will judge nobody knows yet.
+    fn lacks_buckets(&mut self, scrape: &Scrape) -> bool {
+        let (None, Ok(page)) = (&self.native, &scrape.page) else { return false };
+        self.series.read(page, scrape.at, scrape.started);
+        let is_bare = |data: &Data| matches!(data, Data::Histogram(histogram) if histogram.is_bare());
+        if !self.series.points().any(|(_, point)| is_bare(&point.data)) {
+            return false;
+        }
+        self.native = Some(Box::default());
+        self.series = self.series.anew();
+        true
+    }
+}
+
 async fn record(args: &Record, mut file: File, bytes: u64) -> Result<(Tally, Duration), String> {
     let interval: Duration = args.interval.into();
     if !(Duration::from_secs(1)..=Duration::from_secs(60)).contains(&interval) {
@@ -89,6 +140,8 @@ async fn record(args: &Record, mut file: File, bytes: u64) -> Result<(Tally, Dur
     let targets = if args.targets.is_empty() { vec![Address::default()] } else { args.targets.clone() };
     let client = Client::new(targets.iter().map(Address::uri)).map_err(|error| error.to_string())?;
     let settings = Settings { interval, ..Settings::default() };
+    let scraper = Scraper { client, timeout: settings.scrape_timeout(), limit: settings.page_limit };
+    let mut sources: Vec<_> = targets.into_iter().map(|address| Source::new(address, settings.series_limit)).collect();
     let (began, compressed) = (Instant::now(), is_compressed(&args.out));
     let mut tally = Tally { bytes, ..Tally::default() };
     let mut ticks = tokio::time::interval(interval);
@@ -102,16 +155,25 @@ async fn record(args: &Record, mut file: File, bytes: u64) -> Result<(Tally, Dur
             return Ok((tally, began.elapsed()));
         }
         let mut work = JoinSet::new();
-        for address in targets.clone() {
-            let (client, timeout, limit) = (client.clone(), settings.scrape_timeout(), settings.page_limit);
-            work.spawn(
-                async move { (address.label().to_owned(), scrape(&client, &address, timeout, limit, None).await) },
-            );
+        for (index, source) in sources.iter().enumerate() {
+            let (scraper, address, native) = (scraper.clone(), source.address.clone(), source.native.clone());
+            work.spawn(async move { (index, scraper.scrape(&address, native).await) });
         }
         while let Some(done) = work.join_next().await {
-            let Ok((target, scrape)) = done else { continue };
+            let Ok((index, (mut scrape, native))) = done else { continue };
+            let Some(source) = sources.get_mut(index) else { continue };
+            source.native = native;
+            if source.lacks_buckets(&scrape) {
+                // At once, so that all pages of the recording have the same buckets.
+                let (again, native) = scraper.scrape(&source.address, source.native.take()).await;
+                source.native = native;
+                if again.page.is_ok() {
+                    scrape = again;
+                }
+            }
             tally.pages += u64::from(scrape.page.is_ok());
             tally.failures += u64::from(scrape.page.is_err());
+            let target = source.address.label().to_owned();
             let taken = Taken { at: scrape.at, target, page: scrape.page.map_err(|error| error.to_string()) };
             let written = recording::write(&mut file, &taken, compressed);
             tally.bytes +=

@@ -34,6 +34,8 @@ pub(crate) struct Played {
     pub(crate) failures: u64,
     /// Pages that came after a later one of their target, or of a target too many.
     pub(crate) dropped: u64,
+    /// Pages with a histogram without buckets, where an agent would have asked for native ones.
+    pub(crate) bare: u64,
     /// Requests that were counted.
     pub(crate) requests: u64,
     /// By target.
@@ -170,6 +172,7 @@ impl Player {
             .entry(label.to_owned())
             .or_insert_with(|| PlayedTarget { from: now, ..Default::default() });
         played.to = now;
+        self.played.bare += u64::from(target.health.is_up() && target.series.has_bare_histogram());
         if target.health.is_up() && target.is_judged() {
             played.watched += target.series.interval().unwrap_or_default().as_secs_f64();
             for (key, route) in target.routes.iter() {

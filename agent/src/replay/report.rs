@@ -63,6 +63,8 @@ pub(crate) struct Summary {
     pub(crate) failed_scrapes: u64,
     /// Pages out of the order of time, or of a target too many.
     pub(crate) dropped_pages: u64,
+    /// Pages with histograms of which there is no bucket, so that their latency cannot be judged.
+    pub(crate) pages_without_buckets: u64,
     pub(crate) requests: u64,
     pub(crate) routes: usize,
     /// Routes with requests that were still being learnt at the end.
@@ -86,6 +88,7 @@ impl Summary {
             pages: played.pages,
             failed_scrapes: played.failures,
             dropped_pages: played.dropped,
+            pages_without_buckets: played.bare,
             requests: played.requests,
             routes: played.targets.values().map(|target| target.routes).sum(),
             routes_warming_up: played.targets.values().map(|target| target.warming_up).sum(),
@@ -136,6 +139,14 @@ impl fmt::Display for Summary {
             write!(
                 f,
                 "\nno page has http_server_request_duration_seconds; name the service's own histogram with --metric"
+            )?;
+        }
+        if self.pages_without_buckets > 0 {
+            write!(
+                f,
+                "\nhistograms without buckets on {} pages, whose latency cannot be judged; if the service has native ones, \
+                 record it again: `outrigger record` asks for them",
+                self.pages_without_buckets
             )?;
         }
         Ok(())

@@ -134,6 +134,24 @@ fn gaps_failures_and_disorder_are_no_incidents() {
 }
 
 #[test]
+fn histograms_without_buckets_are_complained_of() {
+    let name = "http_server_request_duration_seconds";
+    let bare = |second: u64| {
+        let text = format!("# TYPE {name} histogram\n{name}_sum 1\n{name}_count {}\n", second + 1);
+        let page = Page { bytes: text.into_bytes(), format: Format::Text, cut_samples: 0 };
+        Taken { at: at(second), target: "shop:9464".to_owned(), page: Ok(page) }
+    };
+    let complaint = "histograms without buckets on 2 pages";
+    let (_, played) = play([0, 5, 10].map(bare));
+    let summary = Summary::of(&[], &played).to_string();
+    assert!(summary.contains(complaint), "{summary}");
+    // An agent asks for native buckets once it has seen one such page.
+    let all = [bare(0)].into_iter().chain(pages(60).into_iter().map(|page| Taken { at: page.at + Duration::from_secs(60), ..page }));
+    let (_, played) = play(all);
+    assert_eq!((played.pages, played.bare), (13, 0));
+}
+
+#[test]
 fn an_incident_that_goes_on_at_the_end_is_told_as_open() {
     let (episodes, _) = play(pages(1000));
     assert_eq!(episodes.len(), 1);

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use outrigger_exposition::{
     Encoder, Family, Format, Histogram, Kind, Label, NativeBuckets, NativeHistogram, Point, Value, protobuf,
 };
+use outrigger_testkit::Folder;
 use outrigger_testkit::http::{Request, Response, Server};
 
-use crate::support::{Agent, DEADLINE, data_dir};
+use crate::support::{Agent, DEADLINE, data_dir, outrigger};
 
 /// Requests that were served before anybody looked.
 const BEFORE: u64 = 1_000_000;
@@ -93,4 +94,25 @@ fn native_buckets_are_asked_for_where_text_has_none_and_are_judged() {
     let after = service.accepts();
     assert!(after.len() > before && after[before..].iter().all(|accept| protobuf::accepts(accept)), "{after:?}");
     assert_eq!(agent.get("/api/v1/incidents").json()["incidents"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn native_buckets_are_recorded_where_text_has_none() {
+    let service = Service::start();
+    let folder = Folder::new("record");
+    let out = folder.path().join("native.pages").to_string_lossy().into_owned();
+    let record = ["record", "--target", &service.target, "--interval", "1s", "--for", "900ms", "--out", &out];
+    for _ in 0..2 {
+        let finished = outrigger().args(record).run(DEADLINE);
+        assert!(finished.log.contains(": 1 pages and 0 failed scrapes in "), "{}", finished.log);
+        service.requests.fetch_add(20, Ordering::Relaxed);
+    }
+    let accepts: Vec<_> = service.accepts().iter().map(|accept| protobuf::accepts(accept)).collect();
+    assert_eq!(accepts, [false, true, false, true], "text is asked for first");
+    let pages = std::fs::read_to_string(&out).unwrap();
+    let upto = |count: u64| format!("http_route=\"/native\",http_response_status_code=\"200\",le=\"+Inf\"}} {count}\n");
+    assert!(pages.contains(&upto(BEFORE)) && pages.contains(&upto(BEFORE + 20)), "{pages}");
+    let finished = outrigger().args(["replay", &out, "--json"]).run(DEADLINE);
+    let summary = &serde_json::from_str::<serde_json::Value>(&finished.stdout).unwrap()["summary"];
+    assert_eq!((&summary["requests"], &summary["pages_without_buckets"]), (&20.into(), &0.into()), "{summary}");
 }
