@@ -1,7 +1,8 @@
 //! Plays pages to the agent's own state and watches what it makes of them.
 //!
 //! Nothing here reads a clock: the time is that of the pages. A target that nobody looked at for long is taken up again as
-//! an agent does that was restarted.
+//! an agent does that was restarted. A page whose time lies before that of the last one, or days after it, may be
+//! damaged: it waits until others follow it, and is left out if they follow the last one instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
@@ -32,8 +33,10 @@ pub(crate) struct Played {
     pub(crate) pages: u64,
     /// Scrapes that gave no page.
     pub(crate) failures: u64,
-    /// Pages that came after a later one of their target, or of a target too many.
+    /// Pages whose time neither follows that of their target's others nor is followed, or of a target too many.
     pub(crate) dropped: u64,
+    /// How often the time of a target went back for good.
+    pub(crate) turns: u64,
     /// Pages with a histogram without buckets, where an agent would have asked for native ones.
     pub(crate) bare: u64,
     /// Requests that were counted.
@@ -60,6 +63,10 @@ pub(crate) struct PlayedTarget {
 const MAX_TARGETS: usize = 200;
 /// After a gap longer than this the target is taken up anew, as the agent does after a restart.
 const LONGEST_GAP: Duration = Duration::from_secs(300);
+/// A page that follows later than this has to be followed itself: after so long a time all is learnt anew.
+const LONGEST_LEAP: Duration = Duration::from_secs(86_400);
+/// So many pages in a row that follow one another, but not the last one, are where their target goes on.
+const STRAYS: usize = 3;
 /// Nobody waits for memory here.
 const LIMITS: Limits = Limits { routes: 500, cells: 1440 };
 
@@ -67,19 +74,46 @@ const LIMITS: Limits = Limits { routes: 500, cells: 1440 };
 pub(crate) struct Player {
     settings: Settings,
     state: State,
-    /// What stands for the time of the first page.
-    base: Instant,
-    first: Option<SystemTime>,
     lookers: Vec<Looker>,
     played: Played,
 }
 
 /// What is noted of one target.
 struct Looker {
+    /// The time of the last page, and the same by a clock that nobody sets.
     last: Option<SystemTime>,
+    started: Instant,
+    /// Pages in a row that follow one another, but not the last one.
+    strays: Vec<Taken>,
     film: Film,
     /// Routes that had requests.
     routes: BTreeSet<RouteKey>,
+}
+
+impl Looker {
+    fn new(started: Instant) -> Self {
+        Self { last: None, started, strays: Vec::new(), film: Film::new(LIMITS), routes: BTreeSet::new() }
+    }
+
+    /// The pages to play now that this one is there, and how many are left out.
+    fn admit(&mut self, taken: Taken) -> (Vec<Taken>, usize) {
+        let strays = self.strays.len();
+        if self.last.is_none_or(|last| follows(taken.at, last)) {
+            self.strays.clear();
+            return (vec![taken], strays);
+        }
+        let is_row = self.strays.last().is_none_or(|stray| follows(taken.at, stray.at));
+        if !is_row {
+            self.strays.clear();
+        }
+        self.strays.push(taken);
+        let row = if self.strays.len() < STRAYS { Vec::new() } else { std::mem::take(&mut self.strays) };
+        (row, if is_row { 0 } else { strays })
+    }
+}
+
+fn follows(at: SystemTime, last: SystemTime) -> bool {
+    at.duration_since(last).is_ok_and(|since| !since.is_zero() && since <= LONGEST_LEAP)
 }
 
 impl Player {
@@ -88,30 +122,31 @@ impl Player {
         let incidents = IncidentSettings { keep: 100_000, keep_for: Duration::from_secs(100 * 365 * 86_400) };
         let settings = Settings { targets: Vec::new(), incidents, ..settings.clone() };
         let state = State::new(&settings);
-        Self { base: state.started, state, settings, first: None, lookers: Vec::new(), played: Played::default() }
+        Self { state, settings, lookers: Vec::new(), played: Played::default() }
     }
 
     /// Plays one page. Answers the incidents that have been over long enough for their pictures; one may open and end again.
     pub(crate) fn play(&mut self, taken: Taken) -> Vec<Episode> {
-        let Taken { at, target, page } = taken;
-        let Some(index) = self.index(&target) else {
+        let index = self.index(&taken.target);
+        let Some((index, looker)) = index.and_then(|index| Some((index, self.lookers.get_mut(index)?))) else {
             self.played.dropped += 1;
             return Vec::new();
         };
-        let first = *self.first.get_or_insert(at);
-        let since = at.duration_since(first).ok();
-        let before = self.lookers.get(index).and_then(|looker| looker.last);
-        let (Some(started), true) =
-            (since.and_then(|since| self.base.checked_add(since)), before.is_none_or(|before| at > before))
-        else {
-            self.played.dropped += 1;
-            return Vec::new();
-        };
-        if before.is_some_and(|before| at.duration_since(before).is_ok_and(|gap| gap > LONGEST_GAP)) {
+        let (pages, dropped) = looker.admit(taken);
+        self.played.dropped += dropped as u64;
+        pages.into_iter().flat_map(|taken| self.play_next(index, taken)).collect()
+    }
+
+    /// Plays the page that comes next of its target.
+    fn play_next(&mut self, index: usize, Taken { at, page, .. }: Taken) -> Vec<Episode> {
+        let Some(looker) = self.lookers.get_mut(index) else { return Vec::new() };
+        // None where the time goes back.
+        let gap = at.duration_since(looker.last.replace(at).unwrap_or(at)).ok();
+        let started = looker.started.checked_add(gap.unwrap_or_default()).unwrap_or(looker.started);
+        looker.started = started;
+        self.played.turns += u64::from(gap.is_none());
+        if gap.is_none_or(|gap| gap > LONGEST_GAP) {
             self.take_up_again(index, at);
-        }
-        if let Some(looker) = self.lookers.get_mut(index) {
-            looker.last = Some(at);
         }
         self.played.pages += u64::from(page.is_ok());
         self.played.failures += u64::from(page.is_err());
@@ -126,6 +161,7 @@ impl Player {
         let mut last = Vec::new();
         for index in 0..self.lookers.len() {
             if let Some(looker) = self.lookers.get_mut(index) {
+                self.played.dropped += looker.strays.len() as u64;
                 last.extend(episodes(looker.film.end(), &self.state, &looker.film));
             }
             let Some(target) = self.state.targets.get(index) else { continue };
@@ -145,13 +181,19 @@ impl Player {
             return None;
         }
         self.state.targets.push(Target::new(Address::named(label), &self.settings));
-        self.lookers.push(Looker { last: None, film: Film::new(LIMITS), routes: BTreeSet::new() });
+        self.lookers.push(Looker::new(self.state.started));
         Some(self.state.targets.len() - 1)
     }
 
     /// As an agent goes on that was away: with all it knows, but for where the page's series are.
     fn take_up_again(&mut self, index: usize, now: SystemTime) {
         let Some(target) = self.state.targets.get_mut(index) else { return };
+        if let Some(played) = self.played.targets.get_mut(target.address.label())
+            && played.from == played.to
+        {
+            // What a single page says of the time may be damage.
+            (played.from, played.to) = (since_epoch(now), since_epoch(now));
+        }
         let kept = target.keep();
         let mut anew = Target::new(target.address.clone(), &self.settings);
         if let Some(kept) = kept {
@@ -166,12 +208,12 @@ impl Player {
         let now = since_epoch(at);
         let (Some(target), Some(looker)) = (self.state.targets.get(index), self.lookers.get_mut(index)) else { return };
         let label = target.address.label();
-        let played = self
-            .played
-            .targets
-            .entry(label.to_owned())
-            .or_insert_with(|| PlayedTarget { from: now, ..Default::default() });
-        played.to = now;
+        let played = self.played.targets.entry(label.to_owned()).or_insert_with(|| PlayedTarget {
+            from: now,
+            to: now,
+            ..Default::default()
+        });
+        (played.from, played.to) = (played.from.min(now), played.to.max(now));
         self.played.bare += u64::from(target.health.is_up() && target.series.has_bare_histogram());
         if target.health.is_up() && target.is_judged() {
             played.watched += target.series.interval().unwrap_or_default().as_secs_f64();

@@ -63,6 +63,8 @@ pub(crate) struct Summary {
     pub(crate) failed_scrapes: u64,
     /// Pages out of the order of time, or of a target too many.
     pub(crate) dropped_pages: u64,
+    /// How often the time of a target went back, so that it was taken up anew.
+    pub(crate) turns_back: u64,
     /// Pages with histograms of which there is no bucket, so that their latency cannot be judged.
     pub(crate) pages_without_buckets: u64,
     pub(crate) requests: u64,
@@ -88,6 +90,7 @@ impl Summary {
             pages: played.pages,
             failed_scrapes: played.failures,
             dropped_pages: played.dropped,
+            turns_back: played.turns,
             pages_without_buckets: played.bare,
             requests: played.requests,
             routes: played.targets.values().map(|target| target.routes).sum(),
@@ -125,6 +128,9 @@ impl fmt::Display for Summary {
         if self.dropped_pages > 0 {
             write!(f, ", {} pages out of order left out", self.dropped_pages)?;
         }
+        if self.turns_back > 0 {
+            write!(f, "\nthe time of a target went back {}; it was taken up anew there", times(self.turns_back))?;
+        }
         write!(f, "\n{}", count(self.incidents, "incident"))?;
         if let Some(per_day) = self.told_per_day() {
             write!(f, ": {} per day", Short(per_day))?;
@@ -151,6 +157,10 @@ impl fmt::Display for Summary {
         }
         Ok(())
     }
+}
+
+fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{number} times") }
 }
 
 /// Everything as JSON.

@@ -134,6 +134,35 @@ fn gaps_failures_and_disorder_are_no_incidents() {
 }
 
 #[test]
+fn a_damaged_time_costs_its_page_at_most() {
+    let (day, years) = (Duration::from_secs(86_400), Duration::from_secs(254 * 365 * 86_400));
+    for (page, ahead, counted) in [
+        (0, years, (360, 0, 1)),
+        (100, years, (359, 1, 0)),
+        (100, 10 * day, (359, 1, 0)),
+        // As long as nobody might have looked: until others follow one another, it may be right.
+        (100, day / 8, (360, 0, 1)),
+    ] {
+        let mut all = pages(1800);
+        all[page].at += ahead;
+        let (episodes, played) = play(all);
+        assert_eq!((played.pages, played.dropped, played.turns), counted, "page {page} {ahead:?} ahead");
+        assert_eq!(episodes.len(), 1, "page {page} {ahead:?} ahead: {episodes:?}");
+        let target = &played.targets["shop:9464"];
+        assert!(target.watched > 1780.0, "{target:?}");
+        let from_start = target.from - START as f64;
+        assert!((0.0..20.0).contains(&from_start), "{target:?}");
+    }
+    // A clock that was set back for good.
+    let mut all = pages(1800);
+    all[..60].iter_mut().for_each(|taken| taken.at += 30 * day);
+    let (episodes, played) = play(all);
+    assert_eq!((played.pages, played.dropped, played.turns, episodes.len()), (360, 0, 1, 1));
+    let summary = Summary::of(&[], &played).to_string();
+    assert!(summary.contains("\nthe time of a target went back once; it was taken up anew there\n"), "{summary}");
+}
+
+#[test]
 fn histograms_without_buckets_are_complained_of() {
     let name = "http_server_request_duration_seconds";
     let bare = |second: u64| {
@@ -146,7 +175,9 @@ fn histograms_without_buckets_are_complained_of() {
     let summary = Summary::of(&[], &played).to_string();
     assert!(summary.contains(complaint), "{summary}");
     // An agent asks for native buckets once it has seen one such page.
-    let all = [bare(0)].into_iter().chain(pages(60).into_iter().map(|page| Taken { at: page.at + Duration::from_secs(60), ..page }));
+    let all = [bare(0)]
+        .into_iter()
+        .chain(pages(60).into_iter().map(|page| Taken { at: page.at + Duration::from_secs(60), ..page }));
     let (_, played) = play(all);
     assert_eq!((played.pages, played.bare), (13, 0));
 }
