@@ -1,6 +1,7 @@
 //! The command line of `outrigger`.
 
 mod detect;
+mod plain;
 mod record;
 mod replay;
 mod tell;
@@ -26,6 +27,7 @@ use crate::config::{ConfigError, ConfigFile, Loaded, Origin, Problem, Settings, 
 use crate::run::Agent;
 use crate::store::folder;
 use detect::Detect;
+use plain::plain;
 
 /// Runs the program with the process' arguments and environment, and answers with its exit code: 0 for success, 1 for
 /// failure, 2 for a command line that could not be read.
@@ -240,7 +242,7 @@ fn check(file: &Path) -> ExitCode {
     match loaded {
         Ok(loaded) => {
             // A closed pipe is the reader's choice.
-            let _ = write!(std::io::stdout(), "{loaded}");
+            let _ = write!(std::io::stdout(), "{}", plain(&loaded.to_string()));
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error),
@@ -328,7 +330,7 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {
     // A closed stderr leaves nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{error}");
+    let _ = writeln!(std::io::stderr(), "{}", plain(&error.to_string()));
     ExitCode::FAILURE
 }
 

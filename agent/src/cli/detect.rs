@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::plain::plain;
+
 #[derive(Subcommand)]
 pub(super) enum Detect {
     /// Judge the latency of one route from its bucket counters.
@@ -99,7 +101,7 @@ impl Words {
     fn say(&mut self, timestamp: &str, sentence: fmt::Arguments<'_>) {
         if self.0 {
             // A closed stderr leaves nobody to tell.
-            let _ = writeln!(io::stderr(), "{timestamp}: {sentence}");
+            let _ = writeln!(io::stderr(), "{}", plain(&format!("{timestamp}: {sentence}")));
         }
     }
 }

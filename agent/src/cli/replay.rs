@@ -23,6 +23,8 @@ use crate::replay::report::{self, Found, Summary};
 use crate::replay::truth;
 use pages::Pages;
 
+use super::plain::{plain, plain_json};
+
 pub(super) const ABOUT: &str = "\
 Tell what would have been flagged in the past, with a picture of each incident.
 
@@ -144,13 +146,14 @@ fn run(args: &Replay) -> Result<(), String> {
         truth::score(&faults, &found, from, to)
     });
     if args.json {
-        print(&report::json(&found, &summary, score.as_ref()));
+        print(&plain_json(&report::json(&found, &summary, score.as_ref())));
     } else {
-        found.iter().for_each(|found| print(&format!("{found}\n")));
+        // One line each, whatever stands in a label.
+        found.iter().for_each(|found| print(&format!("{}\n", plain(&found.to_string()).replace('\n', " "))));
         if let Some(score) = &score {
-            print(&format!("\n{score}\n"));
+            print(&format!("\n{}\n", plain(&score.to_string())));
         }
-        print(&format!("\n{summary}\n"));
+        print(&format!("\n{}\n", plain(&summary.to_string())));
     }
     if let Some(gallery) = gallery {
         let index = gallery
@@ -265,7 +268,7 @@ fn print(text: &str) {
 
 pub(super) fn say(text: &str) {
     // A closed stderr leaves nobody to tell.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", plain(text));
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {

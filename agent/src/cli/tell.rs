@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use super::plain::plain;
 use super::{RunArgs, fail, runtime, variables};
 use crate::client::Client;
 use crate::tell::trial;
@@ -29,7 +30,7 @@ pub(super) fn test(args: &RunArgs) -> ExitCode {
     for (destination, outcome) in &told {
         let answer = outcome.as_ref().map_or_else(String::as_str, |()| "taken");
         // A closed pipe is the reader's choice.
-        let _ = writeln!(std::io::stdout(), "{destination}: {answer}");
+        let _ = writeln!(std::io::stdout(), "{}", plain(&format!("{destination}: {answer}")));
     }
     if told.iter().all(|(_, outcome)| outcome.is_ok()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -100,6 +100,28 @@ fn what_prometheus_scraped_is_replayed_as_it_was() {
 }
 
 #[test]
+fn labels_do_not_steer_the_terminal() {
+    let folder = Folder::new("replay");
+    let (mut fast, mut slow, mut text) = (0, 0, String::new());
+    for number in 0..300_u32 {
+        (fast, slow) = (fast + 95 + number * 7 % 11, slow + if number > 240 { 60 } else { number % 2 });
+        let page = shop(1_795_262_000, fast, slow).replace("/products", "/\u{1b}[2J\u{9b}1m");
+        let time = 1_795_262_400 + 5 * number;
+        text.push_str(&format!("# outrigger-page {time} sh\u{1b}[31mop {} text/plain\n{page}\n", page.len()));
+    }
+    text.push_str("# no\u{1b}[0m record\n");
+    let path = folder.write("shop.pages", &text).to_string_lossy().into_owned();
+    let steers = |text: &str| text.chars().any(|sign| sign.is_control() && sign != '\n');
+    let finished = run(&["replay", &path]);
+    assert!(finished.stdout.contains("sh\u{fffd}[31mop GET /\u{fffd}[2J\u{fffd}1m/{id} slower"), "{:?}", finished.log);
+    assert!(finished.log.contains("`# no\u{fffd}[0m record` is no beginning"), "{:?}", finished.log);
+    assert!(!steers(&finished.log), "{:?}", finished.log);
+    let finished = run(&["replay", &path, "--json"]);
+    assert!(!steers(&finished.stdout), "{:?}", finished.stdout);
+    assert_eq!(json(&finished)["incidents"][0]["target"], "sh\u{1b}[31mop", "and nothing is lost");
+}
+
+#[test]
 fn pages_are_recorded_and_recording_goes_on() {
     let service = Service::start(&shop(1000, 10, 0));
     let folder = Folder::new("record");

@@ -9,7 +9,7 @@ use clap::Args;
 use outrigger_detect::{Component, Observation, rank_components};
 
 use super::csv::Rows;
-use super::{DetectError, Words};
+use super::{DetectError, Words, plain};
 
 #[derive(Args)]
 pub(crate) struct Explain {
@@ -90,7 +90,7 @@ pub(super) fn run(explain: &Explain, mut output: impl Write) -> Result<(), Detec
     let mut words = Words(explain.words);
     for suspect in rank_components(&components, *target) {
         let name = names.get(suspect.component).copied().unwrap_or_default();
-        writeln!(output, "{name}").map_err(DetectError::Output)?;
+        writeln!(output, "{}", plain(name)).map_err(DetectError::Output)?;
         let (added, own, deviation) = (suspect.added, suspect.own, suspect.deviation);
         words.say(
             name,
