@@ -2,8 +2,8 @@
 
 mod pages;
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,7 +21,7 @@ use crate::replay::prometheus::{Query, Source};
 use crate::replay::recording::Taken;
 use crate::replay::report::{self, Found, Summary};
 use crate::replay::truth;
-use pages::Pages;
+use pages::{Pages, Save};
 
 use super::plain::{plain, plain_json};
 
@@ -126,20 +126,27 @@ fn run(args: &Replay) -> Result<(), String> {
         Ok::<(), String>(())
     };
     let began = Instant::now();
-    while let Some(mut taken) = pages.next()? {
+    let broke_off = loop {
+        let mut taken = match pages.next() {
+            Ok(Some(taken)) => taken,
+            Ok(None) => break None,
+            // What was found until then is told all the same.
+            Err(error) => break Some(error),
+        };
         screen.progress(&taken, pages.done());
         if let (true, Ok(page)) = (translated, &taken.page) {
             taken.page = Ok(naming.translate(page));
         }
         player.play(taken).into_iter().try_for_each(&mut keep)?;
-    }
+    };
     let (open, played) = player.finish();
     open.into_iter().try_for_each(&mut keep)?;
     found.sort_by(|a, b| (a.told.started_at.0, &a.told.id).cmp(&(b.told.started_at.0, &b.told.id)));
     screen.clear();
-    pages.finish()?;
+    let saved = pages.finish(broke_off.is_none());
 
-    let summary = Summary::of(&found, &played);
+    let mut summary = Summary::of(&found, &played);
+    summary.broke_off.clone_from(&broke_off);
     let score = faults.map(|faults| {
         let from = played.targets.values().map(|target| target.from).fold(f64::INFINITY, f64::min);
         let to = played.targets.values().map(|target| target.to).fold(f64::NEG_INFINITY, f64::max);
@@ -167,6 +174,10 @@ fn run(args: &Replay) -> Result<(), String> {
         played.pages,
         played.pages as f64 / took.max(1e-3)
     ));
+    if let Some(error) = broke_off {
+        return Err(error);
+    }
+    saved?;
     if played.pages == 0 {
         return Err("there was no page to replay".to_owned());
     }
@@ -219,15 +230,15 @@ impl Replay {
             step: self.step.map(Into::into),
             matcher: self.matcher.clone().unwrap_or_default(),
             naming: naming.clone(),
+            say: |why| {
+                Screen::new().clear();
+                say(why);
+            },
         };
         let runtime = super::runtime().map_err(|error| error.to_string())?;
         let source = runtime.block_on(Source::open(query)).map_err(|error| error.to_string())?;
-        let save = self.save.as_deref().map(|path| {
-            // What somebody kept is not lost to a second call.
-            let file = File::create_new(path).map_err(|error| cannot_write(path, &error))?;
-            Ok::<_, String>((path.to_owned(), BufWriter::new(file)))
-        });
-        Ok(Pages::Prometheus { source: Box::new(source), runtime, save: save.transpose()? })
+        let save = self.save.as_deref().map(Save::open).transpose()?;
+        Ok(Pages::Prometheus { source: Box::new(source), runtime, save })
     }
 }
 

@@ -73,6 +73,9 @@ fn write_index(html: &mut String, found: &[Found], played: &Played, summary: &Su
     fact("Routes", &summary.routes.to_string())?;
     fact("Requests", &summary.requests.to_string())?;
     html.write_str("</dl>\n")?;
+    if let Some(why) = &summary.broke_off {
+        writeln!(html, "<p class=\"bad\">This is not the whole time that was asked for: {}.</p>", Text(why))?;
+    }
     html.write_str(&timeline(found, played))?;
     if found.is_empty() {
         return html.write_str("<p>Nothing would have been flagged in this time.</p>\n");

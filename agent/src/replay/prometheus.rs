@@ -7,7 +7,7 @@
 //! servers that keep too much or do not answer raw samples.
 //!
 //! `up` says when the target was scraped at all, and when in vain. The time is asked for in pieces; a piece whose answer is
-//! too large is asked for again in halves.
+//! too large, or too much for the server, is asked for again in halves. While there is no server at all, it is asked again.
 
 mod answer;
 mod server;
@@ -21,6 +21,7 @@ use http::Uri;
 use super::naming::Naming;
 use super::recording::Taken;
 use crate::client::Client;
+use crate::client::pause::Pause;
 use answer::Assembler;
 use server::{Refusal, Server, names};
 
@@ -38,6 +39,8 @@ pub(crate) struct Query {
     /// Matchers of labels, such as `job="shop"`.
     pub(crate) matcher: String,
     pub(crate) naming: Naming,
+    /// Tells a person who waits why there is nothing yet.
+    pub(crate) say: fn(&str),
 }
 
 /// A piece of time that is still to be asked for, in milliseconds since the epoch.
@@ -47,10 +50,18 @@ struct Piece {
     to: u64,
 }
 
+impl Piece {
+    fn can_be_halved(self) -> bool {
+        self.to - self.from >= 2 * SHORTEST
+    }
+}
+
 /// Pages from a Prometheus server.
 pub(crate) struct Source {
     query: Query,
     server: Server,
+    /// Before the next attempt, when one has failed.
+    pause: Pause,
     pieces: VecDeque<Piece>,
     assembler: Assembler,
     /// Pages of the last piece, in the order of time.
@@ -65,6 +76,9 @@ pub(crate) struct Source {
 const PIECE: u64 = 30 * 60 * 1000;
 /// The shortest piece.
 const SHORTEST: u64 = 10_000;
+/// How often a piece is asked for where the server seems to be away: for about a minute, as long as it takes to start one.
+const ATTEMPTS: u32 = 8;
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Said of samples that cannot be used.
 const OWN_TIMES: &str = "some samples belong to no scrape of their target, since they carry times of their own, or `up` does \
                          not match; they are left out";
@@ -96,6 +110,7 @@ impl Source {
         let source = Self {
             pieces: pieces(millis(query.start), millis(query.end)),
             server: Server { uri: query.server.to_string(), token: query.token.take(), client },
+            pause: Pause::new(LONGEST_PAUSE, LONGEST_PAUSE),
             assembler: Assembler::new(query.naming.clone()),
             query,
             ready: VecDeque::new(),
@@ -111,17 +126,15 @@ impl Source {
             let Some(piece) = self.pieces.pop_front() else {
                 return Ok(None);
             };
-            match self.ask(piece).await {
+            match self.ask_often(piece).await {
                 Ok(pages) => self.ready = pages,
-                Err(Refusal::TooMuch(_)) if piece.to - piece.from >= 2 * SHORTEST => {
+                Err(Refusal::TooMuch(_) | Refusal::Busy(_)) if piece.can_be_halved() => {
                     let middle = u64::midpoint(piece.from, piece.to);
                     self.pieces.push_front(Piece { from: middle, ..piece });
                     self.pieces.push_front(Piece { to: middle, ..piece });
                     continue;
                 }
-                Err(Refusal::TooMuch(why) | Refusal::Other(why)) => {
-                    return Err(AskError::Server(format!("{}: {why}", self.query.server)));
-                }
+                Err(refusal) => return Err(AskError::Server(format!("{}: {refusal}", self.query.server))),
             }
             let (from, to) = (millis(self.query.start), millis(self.query.end));
             self.done = (piece.to - from) as f64 / (to - from).max(1) as f64;
@@ -130,6 +143,21 @@ impl Source {
             self.complaints.push(OWN_TIMES.to_owned());
         }
         Ok(self.ready.pop_front())
+    }
+
+    /// One piece's pages. While the server is away, or even little is too much for it, it is asked again after a pause.
+    async fn ask_often(&mut self, piece: Piece) -> Result<VecDeque<Taken>, Refusal> {
+        let mut pause = self.pause;
+        for _ in 1..ATTEMPTS {
+            let why = match self.ask(piece).await {
+                Err(Refusal::Away(why)) => why,
+                Err(Refusal::Busy(why)) if !piece.can_be_halved() => why,
+                outcome => return outcome,
+            };
+            (self.query.say)(&format!("{}: {why}; asking again", self.query.server));
+            tokio::time::sleep(pause.next(None)).await;
+        }
+        self.ask(piece).await
     }
 
     /// One piece's pages.
@@ -176,9 +204,7 @@ impl Source {
     /// Finds the targets that have requests in that time; tells names that are nearest to what was asked for if none has.
     async fn look(mut self) -> Result<Self, AskError> {
         let server = self.query.server.clone();
-        let wrong = |refusal| match refusal {
-            Refusal::TooMuch(why) | Refusal::Other(why) => AskError::Server(format!("{server}: {why}")),
-        };
+        let wrong = |refusal: Refusal| AskError::Server(format!("{server}: {refusal}"));
         let metric = self.query.naming.metric().to_owned();
         let span = [("start", seconds(millis(self.query.start))), ("end", seconds(millis(self.query.end)))];
         let ask = async |label: &str, matcher: &str| {
@@ -279,7 +305,77 @@ fn seconds(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use outrigger_testkit::http::{self, Response};
+
     use super::*;
+
+    /// A server that scraped a target twice. It refuses what is asked of its samples with the status that `refuses` answers,
+    /// given how often it was asked before and for how many milliseconds.
+    fn serve(refuses: impl Fn(usize, u64) -> Option<u16> + Send + Sync + 'static) -> (http::Server, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let server = http::Server::start(move |request| {
+            if request.path.contains("/label/") {
+                return Response::plain(200, r#"{"data":["shop"]}"#);
+            }
+            let form = request.text();
+            let range = form.split("%5B").nth(1).and_then(|range| range.split("ms").next()).unwrap().parse().unwrap();
+            if let Some(status) = refuses(counter.fetch_add(1, Ordering::SeqCst), range) {
+                return Response::plain(status, "");
+            }
+            let up = r#"{"metric":{"job":"shop","instance":"shop"},"values":[[1100,"1"],[1500,"1"]]}"#;
+            let result = if form.starts_with("query=up") { up } else { "" };
+            Response::plain(200, format!(r#"{{"data":{{"result":[{result}]}}}}"#))
+        });
+        (server, asked)
+    }
+
+    /// How many pages it gives.
+    async fn count(server: &http::Server) -> Result<usize, String> {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let query = Query {
+            server: server.url("").parse().unwrap(),
+            token: None,
+            start: at(1000),
+            end: at(1600),
+            step: None,
+            matcher: String::new(),
+            naming: Naming::default(),
+            say: |_| {},
+        };
+        let mut source = Source::open(query).await.map_err(|error| error.to_string())?;
+        source.pause.limit(Duration::ZERO);
+        let mut pages = 0;
+        while source.next().await.map_err(|error| error.to_string())?.is_some() {
+            pages += 1;
+        }
+        Ok(pages)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_asked_again() {
+        let (server, asked) = serve(|before, _| (before < 3).then_some(502));
+        assert_eq!((count(&server).await, asked.load(Ordering::SeqCst)), (Ok(2), 3 + 2));
+        let (server, asked) = serve(|_, _| Some(502));
+        assert!(count(&server).await.unwrap_err().contains("answered 502 Bad Gateway"));
+        assert_eq!(asked.load(Ordering::SeqCst), ATTEMPTS as usize, "not for ever");
+        let (server, asked) = serve(|_, _| Some(400));
+        assert!(count(&server).await.is_err());
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "what is wrong stays wrong");
+    }
+
+    #[tokio::test]
+    async fn what_takes_a_gateway_too_long_is_asked_for_in_halves() {
+        let (server, _) = serve(|_, millis| (millis > 200_000).then_some(504));
+        assert_eq!(count(&server).await, Ok(2));
+        // Of the least it is asked again.
+        let (server, asked) = serve(|_, _| Some(504));
+        assert!(count(&server).await.unwrap_err().contains("answered 504 Gateway Timeout"));
+        assert!(asked.load(Ordering::SeqCst) > ATTEMPTS as usize);
+    }
 
     #[test]
     fn the_time_is_asked_for_in_pieces() {

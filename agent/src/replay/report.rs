@@ -76,6 +76,9 @@ pub(crate) struct Summary {
     pub(crate) incidents_per_day: Option<f64>,
     /// Hours between notice and end of the incidents.
     pub(crate) alarm_hours: f64,
+    /// Why this is not the whole time that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) broke_off: Option<String>,
 }
 
 impl Summary {
@@ -99,6 +102,7 @@ impl Summary {
             incidents: found.len(),
             incidents_per_day: (hours > 0.0).then(|| found.len() as f64 * 24.0 / hours),
             alarm_hours: found.iter().map(alarm).sum(),
+            broke_off: None,
         }
     }
 }
@@ -154,6 +158,9 @@ impl fmt::Display for Summary {
                  record it again: `outrigger record` asks for them",
                 self.pages_without_buckets
             )?;
+        }
+        if let Some(why) = &self.broke_off {
+            write!(f, "\nthis is not the whole time that was asked for: {why}")?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use outrigger_testkit::http::{Request, Response, Server};
 use outrigger_testkit::{Finished, Folder, Prometheus, PrometheusConfig, wait_until};
 
 use crate::support::{DEADLINE, Service, outrigger, shop};
@@ -97,6 +98,52 @@ fn what_prometheus_scraped_is_replayed_as_it_was() {
     assert!(wrong.log.contains("answered 400 Bad Request: ") && wrong.log.contains("parse error"), "{}", wrong.log);
     let wrong = run(&["replay", "--prometheus", &format!("http://{}", service.target)]);
     assert!(wrong.log.contains("none of a Prometheus server"), "{}", wrong.log);
+}
+
+/// As a Prometheus server answers that scraped one target, and has the samples of the first half hour only.
+fn half_a_server(request: &Request) -> Response {
+    if request.path.contains("/label/") {
+        return Response::plain(200, r#"{"data":["shop"]}"#);
+    }
+    let form = request.text();
+    if !form.contains("time=1795264200.000") {
+        return Response::plain(500, r#"{"error":"the disk is gone"}"#);
+    }
+    let series = |name: &str, le: &str, values: &str| {
+        let labels = r#""job":"shop","instance":"shop","http_route":"/","http_request_method":"GET""#;
+        format!(r#"{{"metric":{{"__name__":"{name}",{labels},"le":"{le}"}},"values":[{values}]}}"#)
+    };
+    let bucket = "http_server_request_duration_seconds_bucket";
+    let result = if form.starts_with("query=up") {
+        series("up", "", r#"[1795262405,"1"],[1795262410,"1"]"#)
+    } else {
+        ["1", "+Inf"].map(|le| series(bucket, le, r#"[1795262405,"1"],[1795262410,"8"]"#)).join(",")
+    };
+    Response::plain(200, format!(r#"{{"data":{{"result":[{result}]}}}}"#))
+}
+
+#[test]
+fn what_a_failing_server_gave_is_told_and_kept() {
+    let server = Server::start(half_a_server);
+    let folder = Folder::new("replay");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (out, save, part) = (path("pictures"), path("kept.pages.gz"), path("kept.pages.gz.part"));
+    let url = server.url("");
+    let span = ["--start", "1795262400", "--end", "1795266000"];
+    let asked = [&["replay", "--prometheus", &url, "--out", &out, "--save", &save][..], &span[..]].concat();
+    // A second time too: what came is no obstacle.
+    for _ in 0..2 {
+        let finished = run(&asked);
+        assert_eq!(finished.status.code(), Some(1), "{}", finished.log);
+        assert!(finished.log.contains("answered 500 Internal Server Error: the disk is gone"), "{}", finished.log);
+        assert!(finished.log.contains("kept.pages.gz.part: the pages that came are kept there"), "{}", finished.log);
+        assert!(finished.stdout.contains(": 2 pages, 1 route, 7 requests"), "{}", finished.stdout);
+        assert!(finished.stdout.contains("not the whole time that was asked for: http"), "{}", finished.stdout);
+        assert!(!Path::new(&save).exists());
+    }
+    let index = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
+    assert!(index.contains("the disk is gone"), "{index}");
+    assert_eq!(json(&run(&["replay", &part, "--json"]))["summary"]["requests"], 7);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Asking a Prometheus server, and what it says when it does not answer.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use serde::Deserialize;
 
-use crate::client::Client;
+use crate::client::{Client, describe};
 
 /// A server that is asked.
 pub(super) struct Server {
@@ -23,7 +24,19 @@ pub(super) struct Server {
 pub(super) enum Refusal {
     /// Less should be asked for at once.
     TooMuch(String),
+    /// Less should be asked for at once, or the same later.
+    Busy(String),
+    /// There is no server for now.
+    Away(String),
     Other(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMuch(why) | Self::Busy(why) | Self::Away(why) | Self::Other(why) => f.write_str(why),
+        }
+    }
 }
 
 /// The most bytes of an answer that are read, and samples that it may have.
@@ -49,13 +62,13 @@ impl Server {
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| Refusal::Other(error.to_string()))?;
         let exchange = async {
-            let response = self.client.send(request).await.map_err(|error| Refusal::Other(error.to_string()))?;
+            let response = self.client.send(request).await.map_err(|error| Refusal::Away(error.to_string()))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
                     Refusal::TooMuch(format!("the answer is larger than {} MiB", MAX_ANSWER >> 20))
                 } else {
-                    Refusal::Other(error.to_string())
+                    Refusal::Away(describe(&*error))
                 }
             })?;
             Ok((status, body.to_bytes()))
@@ -79,11 +92,15 @@ fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
         Some(error) => format!("answered {status}: {error}"),
         None => format!("answered {status}; is this the address of a Prometheus server?"),
     };
-    let is_limit = ["too many samples", "exceeded maximum resolution", "timed out", "limit"];
-    let is_too_much = status == StatusCode::SERVICE_UNAVAILABLE
-        || status == StatusCode::PAYLOAD_TOO_LARGE
-        || told.is_some_and(|error| is_limit.iter().any(|word| error.contains(word)));
-    if is_too_much { Refusal::TooMuch(why) } else { Refusal::Other(why) }
+    let words = ["too many samples", "exceeded maximum resolution", "timed out", "limit"];
+    let is_limit = told.is_some_and(|error| words.iter().any(|word| error.contains(word)));
+    match status {
+        StatusCode::BAD_GATEWAY | StatusCode::TOO_MANY_REQUESTS => Refusal::Away(why),
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooMuch(why),
+        _ if is_limit => Refusal::TooMuch(why),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Refusal::Busy(why),
+        _ => Refusal::Other(why),
+    }
 }
 
 /// The values of a label.
@@ -119,5 +136,20 @@ mod tests {
     #[test]
     fn values_are_encoded_for_a_form() {
         assert_eq!(encoded("a{b=\"é\"}"), "a%7Bb%3D%22%C3%A9%22%7D");
+    }
+
+    #[test]
+    fn some_refusals_ask_for_less_and_some_for_patience() {
+        let of = |status: u16, body: &str| refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+        let limit = r#"{"status":"error","error":"query processing would load too many samples into memory"}"#;
+        assert!(matches!(of(422, limit), Refusal::TooMuch(why) if why.ends_with("into memory")));
+        assert!(matches!(of(503, limit), Refusal::TooMuch(_)), "later would be no better");
+        for status in [503, 504] {
+            assert!(matches!(of(status, ""), Refusal::Busy(_)), "{status}");
+        }
+        for status in [429, 502] {
+            assert!(matches!(of(status, limit), Refusal::Away(_)), "{status}");
+        }
+        assert!(matches!(of(401, ""), Refusal::Other(_)));
     }
 }
