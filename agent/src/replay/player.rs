@@ -85,6 +85,9 @@ struct Looker {
     started: Instant,
     /// Pages in a row that follow one another, but not the last one.
     strays: Vec<Taken>,
+    /// Pages since the target was last taken up, and its first and last moment before.
+    run: usize,
+    before: Option<(f64, f64)>,
     film: Film,
     /// Routes that had requests.
     routes: BTreeSet<RouteKey>,
@@ -92,7 +95,8 @@ struct Looker {
 
 impl Looker {
     fn new(started: Instant) -> Self {
-        Self { last: None, started, strays: Vec::new(), film: Film::new(LIMITS), routes: BTreeSet::new() }
+        let (film, routes) = (Film::new(LIMITS), BTreeSet::new());
+        Self { last: None, started, strays: Vec::new(), run: 0, before: None, film, routes }
     }
 
     /// The pages to play now that this one is there, and how many are left out.
@@ -144,8 +148,10 @@ impl Player {
         let gap = at.duration_since(looker.last.replace(at).unwrap_or(at)).ok();
         let started = looker.started.checked_add(gap.unwrap_or_default()).unwrap_or(looker.started);
         looker.started = started;
-        self.played.turns += u64::from(gap.is_none());
+        let goes_back = gap.is_none();
+        self.played.turns += u64::from(goes_back);
         if gap.is_none_or(|gap| gap > LONGEST_GAP) {
+            self.begin_run(index, at, goes_back);
             self.take_up_again(index, at);
         }
         self.played.pages += u64::from(page.is_ok());
@@ -185,15 +191,21 @@ impl Player {
         Some(self.state.targets.len() - 1)
     }
 
+    /// Notes that what follows of a target stands apart from what was before.
+    fn begin_run(&mut self, index: usize, at: SystemTime, goes_back: bool) {
+        let (Some(target), Some(looker)) = (self.state.targets.get(index), self.lookers.get_mut(index)) else { return };
+        let Some(played) = self.played.targets.get_mut(target.address.label()) else { return };
+        if goes_back && looker.run < STRAYS {
+            // The times of the few pages since the last run were damaged.
+            let now = since_epoch(at);
+            (played.from, played.to) = looker.before.unwrap_or((now, now));
+        }
+        (looker.run, looker.before) = (0, Some((played.from, played.to)));
+    }
+
     /// As an agent goes on that was away: with all it knows, but for where the page's series are.
     fn take_up_again(&mut self, index: usize, now: SystemTime) {
         let Some(target) = self.state.targets.get_mut(index) else { return };
-        if let Some(played) = self.played.targets.get_mut(target.address.label())
-            && played.from == played.to
-        {
-            // What a single page says of the time may be damage.
-            (played.from, played.to) = (since_epoch(now), since_epoch(now));
-        }
         let kept = target.keep();
         let mut anew = Target::new(target.address.clone(), &self.settings);
         if let Some(kept) = kept {
@@ -214,6 +226,7 @@ impl Player {
             ..Default::default()
         });
         (played.from, played.to) = (played.from.min(now), played.to.max(now));
+        looker.run = looker.run.saturating_add(1);
         self.played.bare += u64::from(target.health.is_up() && target.series.has_bare_histogram());
         if target.health.is_up() && target.is_judged() {
             played.watched += target.series.interval().unwrap_or_default().as_secs_f64();
