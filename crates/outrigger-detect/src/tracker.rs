@@ -248,7 +248,7 @@ impl Tracker {
             if let Some(episode) = &mut self.episode {
                 episode.peak = episode.peak.max(score as f32);
             }
-            self.is_expected &= self.comes_by_the_clock(rules);
+            self.is_expected = self.is_expected && self.comes_by_the_clock(rules);
             if self.has_recovered(rules, &matters) {
                 self.learn_from_end(rules);
                 self.close();
